@@ -1,0 +1,88 @@
+//! BackupSchedule: makes Backups at the times of a cron expression.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BackupStorage, Condition, DoltDBRef, Kind, LocalObjectReference, Object, ResourceRequirements};
+
+/// Makes Backups at the times of a cron expression.
+pub type BackupSchedule = Object<BackupScheduleSpec>;
+
+impl Kind for BackupScheduleSpec {
+    const KIND: &'static str = "BackupSchedule";
+    const PLURAL: &'static str = "backupschedules";
+    const SINGULAR: &'static str = "backupschedule";
+    type Status = BackupScheduleStatus;
+}
+
+/// The backups that are wanted, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct BackupScheduleSpec {
+    /// The DoltDB to back up.
+    #[serde(rename = "doltDBRef")]
+    pub dolt_db_ref: DoltDBRef,
+    /// When to back up: five fields of cron (minute, hour, day of month, month, day of week), or `@hourly`, `@daily` and the like. A
+    /// prefix such as `CRON_TZ=Europe/Berlin` sets the time zone.
+    pub schedule: String,
+    /// Where the backups go: exactly one of `s3`, `doltHub` and `local`.
+    pub storage: BackupStorage,
+    /// Databases to back up, up to 100. Default: all but the server's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<String>,
+    /// Whether no new Backups are made. Default: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// Attempts after which a Backup counts as failed. Default: 2.
+    pub backoff_limit: i32,
+    /// Copied into the Backups, where it has no effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// Copied into the Backups, where it has no effect.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<LocalObjectReference>,
+}
+
+impl Default for BackupScheduleSpec {
+    fn default() -> Self {
+        Self {
+            dolt_db_ref: DoltDBRef::default(),
+            schedule: String::new(),
+            storage: BackupStorage::default(),
+            databases: Vec::new(),
+            suspend: None,
+            backoff_limit: 2,
+            resources: None,
+            image_pull_secrets: Vec::new(),
+        }
+    }
+}
+
+impl BackupScheduleSpec {
+    /// `suspend` with its default.
+    pub fn suspended(&self) -> bool {
+        self.suspend.unwrap_or(false)
+    }
+}
+
+/// What was last observed of the schedule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct BackupScheduleStatus {
+    /// Conditions `Ready`, `BackupScheduleCreated`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Generation of the spec that this status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Time of the last Backup, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_schedule_time: Option<String>,
+    /// Time of the next Backup, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_schedule_time: Option<String>,
+    /// Name of the last Backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_backup_ref: Option<String>,
+}
