@@ -1,0 +1,152 @@
+//! Who has read what: reads are subscriptions. From a change to the objects whose reconcile would see it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Change, selector::matches};
+use crate::{
+    contract::Selection,
+    gateway::{ObjectKey, Question, Read},
+};
+
+/// A reconciled object: the reconciler's slot and the object.
+pub type Target = (String, ObjectKey);
+
+/// What each target has read in its last reconcile.
+#[derive(Default)]
+pub struct Index {
+    objects: HashMap<ObjectKey, HashSet<Target>>,
+    selections: HashMap<(String, String), HashMap<Target, Vec<Selection>>>,
+    reads: HashMap<Target, Reads>,
+}
+
+#[derive(Default)]
+struct Reads {
+    objects: Vec<ObjectKey>,
+    kinds: HashSet<(String, String)>,
+}
+
+impl Index {
+    /// Replaces what a target has read.
+    pub fn record(&mut self, target: &Target, reads: &[Read]) {
+        self.forget(target);
+        let mut noted = Reads::default();
+        for read in reads {
+            match &read.question {
+                Question::Get { object, .. } => noted.objects.push(object.into()),
+                Question::Secret { namespace, name } => noted.objects.push(secret(namespace, name)),
+                Question::Select(selection) => {
+                    let kind = (selection.kind.api_version.clone(), selection.kind.kind.clone());
+                    self.selections.entry(kind.clone()).or_default().entry(target.clone()).or_default().push(selection.clone());
+                    noted.kinds.insert(kind);
+                }
+                // The server of a query tells nobody of a change; the Secret of its account does.
+                Question::Query(queries) => {
+                    noted.objects.extend(queries.iter().map(|q| secret(&q.endpoint.credentials.namespace, &q.endpoint.credentials.secret)));
+                }
+                Question::Now => {}
+            }
+        }
+        for object in &noted.objects {
+            self.objects.entry(object.clone()).or_default().insert(target.clone());
+        }
+        self.reads.insert(target.clone(), noted);
+    }
+
+    /// Removes a target.
+    pub fn forget(&mut self, target: &Target) {
+        let Some(reads) = self.reads.remove(target) else { return };
+        for object in reads.objects {
+            if let Some(targets) = self.objects.get_mut(&object) {
+                targets.remove(target);
+                if targets.is_empty() {
+                    self.objects.remove(&object);
+                }
+            }
+        }
+        for kind in reads.kinds {
+            if let Some(targets) = self.selections.get_mut(&kind) {
+                targets.remove(target);
+            }
+        }
+    }
+
+    /// The targets that a change concerns.
+    pub fn concerned(&self, change: &Change) -> HashSet<Target> {
+        let mut concerned = self.objects.get(&change.object).cloned().unwrap_or_default();
+        let kind = (change.object.api_version.clone(), change.object.kind.clone());
+        for (target, selections) in self.selections.get(&kind).into_iter().flatten() {
+            let seen = |s: &Selection| {
+                (s.namespace.is_empty() || s.namespace == change.object.namespace)
+                    && change.labels.iter().flatten().any(|labels| matches(&s.labels, labels))
+            };
+            if selections.iter().any(seen) {
+                concerned.insert(target.clone());
+            }
+        }
+        concerned
+    }
+}
+
+fn secret(namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey { api_version: "v1".into(), kind: "Secret".into(), namespace: namespace.into(), name: name.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        contract::{Kind, ObjectRef, Operator, Page, Requirement},
+        gateway::Answer,
+    };
+
+    fn key(kind: &str, name: &str) -> ObjectKey {
+        ObjectKey { api_version: "v1".into(), kind: kind.into(), namespace: "ns".into(), name: name.into() }
+    }
+
+    fn target() -> Target {
+        ("slot".into(), key("Thing", "x"))
+    }
+
+    fn get(kind: &str, name: &str) -> Read {
+        Read { question: Question::Get { object: ObjectRef::from(&key(kind, name)), fields: vec![] }, answer: Answer::Get(Ok(None)) }
+    }
+
+    fn select_app(app: &str) -> Read {
+        let labels = vec![Requirement { key: "app".into(), operator: Operator::In, values: vec![app.into()] }];
+        let kind = Kind { api_version: "v1".into(), kind: "Pod".into() };
+        let selection = Selection { kind, namespace: "ns".into(), labels, fields: vec![], limit: 0, page: None };
+        Read { question: Question::Select(selection), answer: Answer::Select(Ok(Page { objects: vec![], next: None })) }
+    }
+
+    fn changed(kind: &str, name: &str, before: Option<&str>, after: Option<&str>) -> Change {
+        let labels = [before, after].map(|app| app.map(|app| vec![("app".to_owned(), app.to_owned())]));
+        Change { object: key(kind, name), labels }
+    }
+
+    #[rstest::rstest]
+    #[case::read_by_name(changed("ConfigMap", "c", None, None), true)]
+    #[case::another_name(changed("ConfigMap", "d", None, None), false)]
+    #[case::another_kind(changed("Service", "c", None, None), false)]
+    #[case::selected(changed("Pod", "p", Some("a"), Some("a")), true)]
+    #[case::enters_the_selection(changed("Pod", "p", Some("b"), Some("a")), true)]
+    #[case::leaves_the_selection(changed("Pod", "p", Some("a"), Some("b")), true)]
+    #[case::deleted(changed("Pod", "p", Some("a"), None), true)]
+    #[case::not_selected(changed("Pod", "p", Some("b"), Some("b")), false)]
+    fn a_change_concerns_who_would_see_it(#[case] change: Change, #[case] expected: bool) {
+        let mut index = Index::default();
+        index.record(&target(), &[get("ConfigMap", "c"), select_app("a")]);
+        assert_eq!(index.concerned(&change).contains(&target()), expected);
+    }
+
+    #[test]
+    fn only_the_last_reconcile_counts() {
+        let mut index = Index::default();
+        index.record(&target(), &[get("ConfigMap", "c"), select_app("a")]);
+        index.record(&target(), &[get("ConfigMap", "d")]);
+        assert!(index.concerned(&changed("ConfigMap", "c", None, None)).is_empty());
+        assert!(index.concerned(&changed("Pod", "p", Some("a"), Some("a"))).is_empty());
+        assert_eq!(index.concerned(&changed("ConfigMap", "d", None, None)).len(), 1);
+        index.forget(&target());
+        assert!(index.concerned(&changed("ConfigMap", "d", None, None)).is_empty());
+    }
+}

@@ -1,0 +1,116 @@
+//! Controllers: for each slot a queue of objects, workers, and rounds. A round observes, lets the reconciler decide, checks the plan,
+//! applies it in order, and is followed by another round until nothing changes.
+//!
+//! Knows nothing of WebAssembly and nothing of databases: it sees a [`Reconcile`] and a [`Gateway`](crate::gateway::Gateway).
+
+mod backoff;
+mod journals;
+mod memory;
+mod queue;
+mod round;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+
+use self::memory::Memory;
+pub use self::{
+    journals::Journals,
+    queue::{Queue, Wake},
+};
+use crate::{
+    cluster::Index,
+    contract::{Failure, Plan, Request},
+    gateway::{ObjectKey, SharedGateway, Subject},
+    metrics::Metrics,
+    plan::{Granted, Reach},
+    runtime::CallError,
+    settings::{Limits, Reconciler},
+};
+
+/// Whatever decides: a component in its sandbox, or the same code natively in a test.
+#[async_trait]
+pub trait Reconcile: Send + Sync + 'static {
+    /// The digest of the module that decides now.
+    fn module(&self) -> String;
+
+    /// One decision.
+    ///
+    /// # Errors
+    /// When the call was ended by a limit or a trap; inside, when the reconciler could not decide.
+    async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError>;
+}
+
+/// What the controllers of one host share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The world, not yet narrowed by a grant.
+    pub world: SharedGateway,
+    /// Who has read what.
+    pub index: Arc<Mutex<Index>>,
+    /// Recent reconciles.
+    pub journals: Arc<Journals>,
+    /// Limits of calls and plans.
+    pub limits: Limits,
+    /// Where figures go.
+    pub metrics: Metrics,
+}
+
+/// The controller of one slot.
+pub struct Controller {
+    name: String,
+    slot: Arc<Reconciler>,
+    reach: Reach,
+    granted: SharedGateway,
+    reconciler: Arc<dyn Reconcile>,
+    queue: Queue,
+    memory: Mutex<HashMap<ObjectKey, Memory>>,
+    shared: Shared,
+}
+
+impl Controller {
+    /// A controller that does nothing until [`Controller::run`].
+    pub fn new(name: &str, slot: Reconciler, reconciler: Arc<dyn Reconcile>, shared: Shared) -> Self {
+        let slot = Arc::new(slot);
+        let reach = Reach::new(slot.clone());
+        let granted = Arc::new(Granted::new(shared.world.clone(), reach.clone()));
+        Self { name: name.into(), slot, reach, granted, reconciler, queue: Queue::default(), memory: Mutex::default(), shared }
+    }
+
+    /// Asks for a reconcile of an object.
+    pub fn wake(&self, object: &ObjectKey, wake: Wake) {
+        self.queue.wake(object, wake);
+    }
+
+    /// Whether objects of this kind are reconciled here.
+    pub fn reconciles(&self, object: &ObjectKey) -> bool {
+        self.slot.reconciles.api_version == object.api_version && self.slot.reconciles.kind == object.kind
+    }
+
+    /// Objects that wait for a worker.
+    pub fn depth(&self) -> usize {
+        self.queue.depth()
+    }
+
+    /// Reconciles until the task is dropped.
+    pub async fn run(self: Arc<Self>) {
+        let workers = (0..self.slot.workers.max(1)).map(|_| {
+            let controller = self.clone();
+            async move {
+                loop {
+                    let (object, wake, waited) = controller.queue.next().await;
+                    controller.shared.metrics.queue_wait(&controller.name, waited);
+                    controller.shared.metrics.queue_depth(&controller.name, controller.queue.depth());
+                    controller.process(&object, wake).await;
+                    controller.queue.done(&object);
+                }
+            }
+        });
+        futures::future::join_all(workers).await;
+    }
+}

@@ -1,0 +1,306 @@
+//! One round: observe, decide, check, apply. What it comes to decides when the next one is.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Controller, Wake,
+    backoff::backoff,
+    memory::{Memory, Settled},
+};
+use crate::{
+    contract::{
+        Effect, EffectFailure, Event, FailureKind, Next, Object, ObjectRef, Outcome, Plan, Request, Severity, SqlError, SqlErrorKind,
+    },
+    gateway::{Answer, Applied, Ending, Journal, ObjectKey, Question, Read, Recorder, Subject, ask},
+    plan::{self, HEALTHY, check},
+};
+
+/// What a round came to.
+enum Verdict {
+    /// Something changed: observe again at once.
+    Again,
+    /// Nothing is left to do.
+    Settled(Box<Settled>),
+    /// Something failed: later again.
+    Failed,
+}
+
+impl Controller {
+    /// Reconciles an object once, or finds that there is nothing to reconcile.
+    pub(super) async fn process(&self, key: &ObjectKey, wake: Wake) {
+        let mut subject = Subject { reconciler: self.name.clone(), object: key.clone(), uid: String::new() };
+        let object = match self.shared.world.get(&subject, &ObjectRef::from(key), &[]).await {
+            Ok(Some(object)) => object,
+            Ok(None) => {
+                self.queue.cancel(key);
+                self.memory().remove(key);
+                self.index().forget(&(self.name.clone(), key.clone()));
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(object = %key, %error, "the object cannot be read");
+                return self.queue.wake_after(key, Wake::Run, backoff(key, 5));
+            }
+        };
+        subject.uid.clone_from(&object.header.uid);
+        let mut memory = self.memory().remove(key).unwrap_or_default();
+        if wake != Wake::Run && self.is_same(&subject, &object, &memory, wake).await {
+            tracing::trace!(object = %key, ?wake, "every answer is the same");
+            self.shared.metrics.skipped(&self.name);
+            if wake == Wake::Poll {
+                self.look_again(key, memory.settled.as_ref().map(|s| s.next));
+            }
+            self.memory().insert(key.clone(), memory);
+            return;
+        }
+        if let Err(wait) = memory.begin_round(self.shared.limits.rounds_per_minute) {
+            let message =
+                format!("more than {} rounds in a minute; the next one is in {} s", self.shared.limits.rounds_per_minute, wait.as_secs());
+            self.trouble(&subject, "TooManyRounds", &message).await;
+            self.queue.wake_after(key, Wake::Run, wait);
+            self.memory().insert(key.clone(), memory);
+            return;
+        }
+        let started = Instant::now();
+        let verdict = self.round(&subject, object, &mut memory).await;
+        let (result, elapsed) = (verdict.name(), started.elapsed());
+        self.shared.metrics.reconciled(&self.name, result, elapsed);
+        tracing::debug!(object = %key, result, elapsed_ms = elapsed.as_millis(), "round");
+        match verdict {
+            Verdict::Again => self.queue.wake(key, Wake::Run),
+            Verdict::Settled(settled) => {
+                memory.failures = 0;
+                self.look_again(key, Some(settled.next));
+                memory.settled = Some(*settled);
+                if !self.is_current(&subject, &memory).await {
+                    self.queue.wake(key, Wake::Run);
+                }
+            }
+            Verdict::Failed => {
+                memory.failures = memory.failures.saturating_add(1);
+                self.queue.wake_after(key, Wake::Run, backoff(key, memory.failures));
+            }
+        }
+        self.memory().insert(key.clone(), memory);
+    }
+
+    async fn round(&self, subject: &Subject, object: Object, memory: &mut Memory) -> Verdict {
+        memory.settled = None;
+        let in_trouble = object.body.contains(HEALTHY);
+        let module = self.reconciler.module();
+        let request = Request { object, settings: self.slot.settings.to_string(), last: memory.last.take() };
+        let recorder = Arc::new(Recorder::new(self.granted.clone()));
+        let called = Instant::now();
+        let decided = self.reconciler.decide(subject, recorder.clone(), &request).await;
+        self.shared.metrics.called(&self.name, called.elapsed());
+        let reads = recorder.take();
+        self.count(&reads);
+        self.index().record(&(self.name.clone(), subject.object.clone()), &reads);
+        let ending = match &decided {
+            Ok(Ok(plan)) => Ending::Plan(plan.clone()),
+            Ok(Err(failure)) => Ending::Failure(failure.clone()),
+            Err(ended) => Ending::Ended(ended.to_string()),
+        };
+        let object = request.object.clone();
+        self.shared.journals.keep(Journal { subject: subject.clone(), module: module.clone(), request, reads: reads.clone(), ending });
+        let plan = match decided {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(failure)) => {
+                tracing::warn!(object = %subject.object, reason = %failure.reason, message = %failure.message, "the reconciler cannot decide");
+                self.warn(subject, &failure.reason, &failure.message).await;
+                return Verdict::Failed;
+            }
+            Err(ended) => {
+                tracing::error!(object = %subject.object, module = %module, error = %ended, "a call into a reconciler was ended");
+                self.shared.metrics.trapped(&self.name, ended.reason());
+                self.trouble(subject, ended.reason(), &ended.to_string()).await;
+                return Verdict::Failed;
+            }
+        };
+        if let Err(denial) = check(&plan, subject, &self.reach, &self.shared.limits) {
+            tracing::error!(object = %subject.object, module = %module, %denial, "a plan was denied; nothing of it happened");
+            self.trouble(subject, "PlanDenied", &format!("nothing of the plan happened: {denial}")).await;
+            let failure = EffectFailure { effect: place(denial.effect), ..plan::failure(FailureKind::Denied, denial.why) };
+            memory.last = Some(Outcome { done: 0, failure: Some(failure) });
+            return Verdict::Failed;
+        }
+        if in_trouble {
+            self.shared.world.health(subject, None).await;
+        }
+        self.carry_out(subject, plan, memory).await.map_or(Verdict::Failed, |(changed, next)| match changed {
+            true => Verdict::Again,
+            false => Verdict::Settled(Box::new(Settled { object, module, reads, next })),
+        })
+    }
+
+    /// Applies a plan's effects in order, then writes its events. Gives whether anything changed; none where an effect failed.
+    async fn carry_out(&self, subject: &Subject, plan: Plan, memory: &mut Memory) -> Option<(bool, Next)> {
+        let mut changed = false;
+        for (at, effect) in plan.effects.iter().enumerate() {
+            if !self.is_there(subject).await {
+                tracing::info!(object = %subject.object, "the object is gone; the rest of its plan is dropped");
+                return None;
+            }
+            let result = self.shared.world.apply(subject, effect).await;
+            self.shared.metrics.effect(&self.name, plan::name(effect), result.as_ref().map(|a| *a == Applied::Changed).map_err(drop));
+            match result {
+                Ok(Applied::Changed) => {
+                    tracing::info!(object = %subject.object, effect = plan::name(effect), on = on(effect), "effect");
+                    changed = true;
+                }
+                Ok(Applied::Unchanged) => {}
+                Err(failure) => {
+                    let failure = EffectFailure { effect: place(at), ..failure };
+                    tracing::warn!(object = %subject.object, effect = plan::name(effect), on = on(effect), error = %failure.message, "effect failed");
+                    self.warn(subject, "EffectFailed", &format!("{} {}: {}", plan::name(effect), on(effect), failure.message)).await;
+                    memory.last = Some(Outcome { done: place(at), failure: Some(failure) });
+                    return None;
+                }
+            }
+        }
+        memory.last = Some(Outcome { done: place(plan.effects.len()), failure: None });
+        for event in &plan.events {
+            self.tell(subject, event).await;
+        }
+        Some((changed, plan.next))
+    }
+
+    /// Whether the object still exists. What is made for one that is gone would be left behind, or be in the way of a namesake.
+    async fn is_there(&self, subject: &Subject) -> bool {
+        match self.shared.world.get(subject, &ObjectRef::from(&subject.object), &["/metadata/uid".into()]).await {
+            Ok(Some(object)) => object.header.uid == subject.uid,
+            Ok(None) => false,
+            // A cache that cannot be asked says nothing of the object; the API server checks the uid where it matters.
+            Err(_) => true,
+        }
+    }
+
+    /// Whether the object and every answer to the reads of the last round are what they were. The time is always another;
+    /// databases tell nobody of a change, so they are asked when their time comes and not at each change in the cluster.
+    async fn is_same(&self, subject: &Subject, object: &Object, memory: &Memory, wake: Wake) -> bool {
+        let Some(settled) = &memory.settled else { return false };
+        if settled.object != *object || settled.module != self.reconciler.module() {
+            return false;
+        }
+        for Read { question, answer } in &settled.reads {
+            match (question, wake) {
+                (Question::Now, Wake::Poll) => return false,
+                (Question::Now, _) | (Question::Query(_), Wake::Change) => {}
+                _ => {
+                    let now: Answer = ask(&*self.granted, subject, question).await;
+                    if now != *answer {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// What changed between a read and the note that it was read has told nobody: it is looked at once more.
+    async fn is_current(&self, subject: &Subject, memory: &Memory) -> bool {
+        match self.shared.world.get(subject, &ObjectRef::from(&subject.object), &[]).await {
+            Ok(Some(object)) => self.is_same(subject, &object, memory, Wake::Change).await,
+            _ => false,
+        }
+    }
+
+    fn look_again(&self, key: &ObjectKey, next: Option<Next>) {
+        match next {
+            Some(Next::After(wait)) => self.queue.wake_after(key, Wake::Poll, std::time::Duration::from_millis(wait)),
+            Some(Next::At(time)) => {
+                let wait = time.saturating_sub(self.shared.world.now());
+                self.queue.wake_after(key, Wake::Run, std::time::Duration::from_millis(wait));
+            }
+            Some(Next::Change) | None => self.queue.cancel(key),
+        }
+    }
+
+    /// The reconciler is in trouble with this object: an event, and a condition of the host's own.
+    async fn trouble(&self, subject: &Subject, reason: &str, message: &str) {
+        self.warn(subject, reason, message).await;
+        self.shared.world.health(subject, Some((reason, message))).await;
+    }
+
+    async fn warn(&self, subject: &Subject, reason: &str, message: &str) {
+        let event = Event { severity: Severity::Warning, reason: reason.into(), action: "Reconcile".into(), message: message.into() };
+        self.tell(subject, &event).await;
+    }
+
+    async fn tell(&self, subject: &Subject, event: &Event) {
+        let severity = match event.severity {
+            Severity::Normal => "normal",
+            Severity::Warning => "warning",
+        };
+        self.shared.metrics.event(&self.name, severity);
+        self.shared.world.event(subject, event).await;
+    }
+
+    fn count(&self, reads: &[Read]) {
+        for Read { question, answer } in reads {
+            let kind = match question {
+                Question::Get { .. } => "get",
+                Question::Select(_) => "select",
+                Question::Secret { .. } => "secret",
+                Question::Query(_) => "query",
+                Question::Now => "now",
+            };
+            self.shared.metrics.read(&self.name, kind);
+            if let Answer::Query(answers) = answer {
+                answers.iter().for_each(|answer| self.shared.metrics.queried(sql_result(answer.as_ref().err())));
+            }
+        }
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<ObjectKey, Memory>> {
+        self.memory.lock().expect("no holder of the lock can panic")
+    }
+
+    fn index(&self) -> std::sync::MutexGuard<'_, crate::cluster::Index> {
+        self.shared.index.lock().expect("no holder of the lock can panic")
+    }
+}
+
+impl Verdict {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Again => "changed",
+            Self::Settled(_) => "settled",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What a query came to, as the metrics name it.
+fn sql_result(error: Option<&SqlError>) -> &'static str {
+    match error.map(|error| error.kind) {
+        None => "ok",
+        Some(SqlErrorKind::Denied) => "denied",
+        Some(SqlErrorKind::Invalid) => "invalid",
+        Some(SqlErrorKind::NoCredentials) => "no_credentials",
+        Some(SqlErrorKind::Unreachable) => "unreachable",
+        Some(SqlErrorKind::AccessDenied) => "access_denied",
+        Some(SqlErrorKind::Timeout) => "timeout",
+        Some(SqlErrorKind::Lost) => "lost",
+        Some(SqlErrorKind::Server) => "server",
+        Some(SqlErrorKind::TooLarge) => "too_large",
+    }
+}
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// What an effect is on, for people.
+fn on(effect: &Effect) -> String {
+    let object = |r: &ObjectRef| format!("{} {}", r.kind, r.name);
+    match effect {
+        Effect::Apply(application) => object(&application.object),
+        Effect::Delete(deletion) => object(&deletion.object),
+        Effect::Label(labelling) => object(&labelling.object),
+        Effect::Finalizer(finalizer) => finalizer.name.clone(),
+        Effect::Status(_) => "of the object".into(),
+        Effect::Sql(execution) => format!("on {}", execution.endpoint.host),
+        Effect::GenerateSecret(secret) => format!("Secret {}", secret.name),
+    }
+}

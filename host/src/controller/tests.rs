@@ -1,0 +1,291 @@
+//! Controllers against a small world in memory: one object, one value that can be read, and a list of what was applied.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use super::{Controller, Reconcile, Shared, Wake};
+use crate::{
+    contract::*,
+    gateway::{Applied, Gateway, ObjectKey, SharedGateway, Subject},
+    metrics::Metrics,
+    runtime::CallError,
+    settings::{Grant, Limits, Reconciler, Resource},
+};
+
+fn key() -> ObjectKey {
+    ObjectKey { api_version: "example.com/v1".into(), kind: "Thing".into(), namespace: "ns".into(), name: "x".into() }
+}
+
+fn resource(api_version: &str, kind: &str) -> Resource {
+    Resource { api_version: api_version.into(), kind: kind.into(), resource: format!("{}s", kind.to_lowercase()), cluster_scoped: false }
+}
+
+fn config(name: &str) -> ObjectRef {
+    ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), namespace: "ns".into(), name: name.into() }
+}
+
+#[derive(Default)]
+struct World {
+    gone: Mutex<bool>,
+    value: Mutex<String>,
+    applied: Mutex<Vec<String>>,
+    events: Mutex<Vec<String>>,
+    troubles: Mutex<Vec<Option<String>>>,
+    failing: Mutex<Option<FailureKind>>,
+}
+
+impl World {
+    fn names<T: Clone>(of: &Mutex<Vec<T>>) -> Vec<T> {
+        of.lock().unwrap().clone()
+    }
+}
+
+fn object(object: &ObjectRef, body: &str) -> Object {
+    let ObjectRef { api_version, kind, namespace, name } = object.clone();
+    let header = Header {
+        api_version,
+        kind,
+        namespace,
+        name,
+        uid: "u".into(),
+        resource_version: "1".into(),
+        generation: 1,
+        deleting: false,
+        labels: vec![],
+    };
+    Object { header, body: body.into() }
+}
+
+#[async_trait]
+impl Gateway for World {
+    async fn get(&self, _: &Subject, wanted: &ObjectRef, _: &[String]) -> Result<Option<Object>, ReadError> {
+        if *wanted == ObjectRef::from(&key()) {
+            return Ok((!*self.gone.lock().unwrap()).then(|| object(wanted, "{}")));
+        }
+        Ok(Some(object(wanted, &self.value.lock().unwrap())))
+    }
+    async fn select(&self, _: &Subject, _: &Selection) -> Result<Page, ReadError> {
+        Ok(Page { objects: vec![], next: None })
+    }
+    async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
+        Ok(None)
+    }
+    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+        queries.iter().map(|_| Ok(vec![])).collect()
+    }
+    fn now(&self) -> Timestamp {
+        0
+    }
+    async fn apply(&self, _: &Subject, effect: &Effect) -> Result<Applied, EffectFailure> {
+        let Effect::Apply(application) = effect else { return Ok(Applied::Unchanged) };
+        if let Some(kind) = *self.failing.lock().unwrap() {
+            return Err(EffectFailure { effect: 0, kind, message: "refused".into(), sql: None });
+        }
+        let mut applied = self.applied.lock().unwrap();
+        if applied.contains(&application.object.name) {
+            return Ok(Applied::Unchanged);
+        }
+        applied.push(application.object.name.clone());
+        if application.object.name == "last-breath" {
+            *self.gone.lock().unwrap() = true;
+        }
+        Ok(Applied::Changed)
+    }
+    async fn event(&self, _: &Subject, event: &Event) {
+        self.events.lock().unwrap().push(event.reason.clone());
+    }
+    async fn health(&self, _: &Subject, trouble: Option<(&str, &str)>) {
+        self.troubles.lock().unwrap().push(trouble.map(|(reason, _)| reason.to_owned()));
+    }
+}
+
+type Decision = Box<dyn Fn(&Request, Option<Object>) -> Result<Plan, CallError> + Send + Sync>;
+
+/// Reads one ConfigMap, then decides by a closure.
+struct Script {
+    calls: AtomicUsize,
+    decision: Decision,
+}
+
+#[async_trait]
+impl Reconcile for Script {
+    fn module(&self) -> String {
+        "digest".into()
+    }
+    async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let read = gateway.get(subject, &config("read"), &[]).await.unwrap_or_default();
+        (self.decision)(request, read).map(Ok)
+    }
+}
+
+fn apply(object: ObjectRef) -> Effect {
+    let body = serde_json::json!({"apiVersion": object.api_version, "kind": object.kind,
+        "metadata": {"name": object.name, "namespace": object.namespace}});
+    Effect::Apply(Application { object, uid: String::new(), body: body.to_string() })
+}
+
+fn plan(effects: Vec<Effect>, next: Next) -> Plan {
+    Plan { effects, events: vec![], next }
+}
+
+struct Bench {
+    world: Arc<World>,
+    script: Arc<Script>,
+    controller: Arc<Controller>,
+}
+
+impl Bench {
+    fn start(decision: impl Fn(&Request, Option<Object>) -> Result<Plan, CallError> + Send + Sync + 'static) -> Self {
+        let world = Arc::new(World::default());
+        let script = Arc::new(Script { calls: AtomicUsize::new(0), decision: Box::new(decision) });
+        let slot = Reconciler {
+            reconciles: resource("example.com/v1", "Thing"),
+            workers: 2,
+            settings: serde_json::Value::Null,
+            grant: Grant { read: vec![resource("v1", "ConfigMap")], apply: vec![resource("v1", "ConfigMap")], ..Grant::default() },
+        };
+        let shared = Shared {
+            world: world.clone(),
+            index: Arc::default(),
+            journals: Arc::default(),
+            limits: Limits { rounds_per_minute: 20, ..Limits::default() },
+            metrics: Metrics::new("test"),
+        };
+        let controller = Arc::new(Controller::new("slot", slot, script.clone(), shared));
+        controller.wake(&key(), Wake::Run);
+        tokio::spawn(controller.clone().run());
+        Self { world, script, controller }
+    }
+
+    /// Lets everything that is due happen. Time is virtual: it stands still until nobody has anything to do.
+    async fn after(&self, time: Duration) -> usize {
+        tokio::time::sleep(time).await;
+        self.script.calls.load(Ordering::Relaxed)
+    }
+}
+
+const SOON: Duration = Duration::from_millis(1);
+
+#[tokio::test(start_paused = true)]
+async fn rounds_follow_each_other_until_nothing_changes() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![apply(config("a")), apply(config("b"))], Next::Change)));
+    assert_eq!(bench.after(SOON).await, 2, "one round that changes, one that finds nothing to do");
+    assert_eq!(World::names(&bench.world.applied), ["a", "b"]);
+    assert_eq!(bench.after(Duration::from_secs(3600)).await, 2, "nothing was asked for, nothing runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_outside_the_grant_anywhere_in_a_plan_stops_all_of_it() {
+    let foreign = ObjectRef { kind: "ClusterRole".into(), ..config("b") };
+    let bench = Bench::start(move |_, _| Ok(plan(vec![apply(config("a")), apply(foreign.clone()), apply(config("c"))], Next::Change)));
+    bench.after(SOON).await;
+    assert!(World::names(&bench.world.applied).is_empty());
+    assert!(World::names(&bench.world.events).contains(&"PlanDenied".to_owned()));
+    assert!(World::names(&bench.world.troubles).contains(&Some("PlanDenied".to_owned())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_another_object_than_the_effect_names_is_denied() {
+    let Effect::Apply(mut smuggled) = apply(config("a")) else { unreachable!() };
+    smuggled.body = smuggled.body.replace("\"a\"", "\"z\"");
+    let bench = Bench::start(move |_, _| Ok(plan(vec![Effect::Apply(smuggled.clone())], Next::Change)));
+    bench.after(SOON).await;
+    assert!(World::names(&bench.world.applied).is_empty());
+    assert!(World::names(&bench.world.events).contains(&"PlanDenied".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_failure_ends_a_plan_and_the_next_round_knows_of_it() {
+    let bench = Bench::start(|request, _| {
+        let failed = request.last.as_ref().and_then(|last| last.failure.as_ref()).is_some();
+        Ok(plan(vec![apply(config(if failed { "after-failure" } else { "first" })), apply(config("second"))], Next::Change))
+    });
+    *bench.world.failing.lock().unwrap() = Some(FailureKind::Invalid);
+    bench.after(SOON).await;
+    assert!(World::names(&bench.world.applied).is_empty(), "the second effect did not happen either");
+    assert!(World::names(&bench.world.events).contains(&"EffectFailed".to_owned()));
+    *bench.world.failing.lock().unwrap() = None;
+    bench.after(Duration::from_secs(61)).await;
+    assert!(World::names(&bench.world.applied).starts_with(&["after-failure".to_owned(), "second".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_with_the_same_answers_does_not_run_the_reconciler() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![], Next::After(5_000))));
+    assert_eq!(bench.after(SOON).await, 1);
+    assert_eq!(bench.after(Duration::from_secs(60)).await, 1);
+    *bench.world.value.lock().unwrap() = "changed".into();
+    assert_eq!(bench.after(Duration::from_secs(6)).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_no_read_sees_does_not_run_the_reconciler() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![], Next::Change)));
+    assert_eq!(bench.after(SOON).await, 1);
+    bench.controller.wake(&key(), Wake::Change);
+    assert_eq!(bench.after(SOON).await, 1);
+    *bench.world.value.lock().unwrap() = "changed".into();
+    bench.controller.wake(&key(), Wake::Change);
+    assert_eq!(bench.after(SOON).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_never_converges_is_slowed_down_and_says_so() {
+    let count = AtomicUsize::new(0);
+    let bench = Bench::start(move |_, _| Ok(plan(vec![apply(config(&count.fetch_add(1, Ordering::Relaxed).to_string()))], Next::Change)));
+    assert_eq!(bench.after(Duration::from_secs(30)).await, 20);
+    assert!(World::names(&bench.world.troubles).contains(&Some("TooManyRounds".to_owned())));
+    assert_eq!(bench.after(Duration::from_secs(61)).await, 40);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_ended_is_told_and_tried_again_later_and_later() {
+    let bench = Bench::start(|_, _| Err(CallError::NoModule { slot: "slot".into() }));
+    let early = bench.after(Duration::from_secs(1)).await;
+    assert!((2..=5).contains(&early), "{early}");
+    let late = bench.after(Duration::from_secs(600)).await;
+    assert!((early + 8..early + 30).contains(&late), "{late}");
+    assert!(World::names(&bench.world.troubles).iter().all(Option::is_some));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_is_gone_is_forgotten() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![], Next::After(1_000))));
+    assert_eq!(bench.after(SOON).await, 1);
+    *bench.world.gone.lock().unwrap() = true;
+    *bench.world.value.lock().unwrap() = "changed".into();
+    assert_eq!(bench.after(Duration::from_secs(60)).await, 1);
+    assert!(bench.controller.memory.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_for_an_object_that_goes_in_between_is_dropped() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![apply(config("a")), apply(config("last-breath")), apply(config("b"))], Next::Change)));
+    bench.after(Duration::from_secs(10)).await;
+    assert_eq!(World::names(&bench.world.applied), ["a", "last-breath"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_reconcile_leaves_a_journal_that_replays_to_its_plan() {
+    let bench = Bench::start(|_, read| {
+        let name = read.map(|o| o.body).unwrap_or_default();
+        Ok(plan(vec![apply(config(&format!("of-{name}")))], Next::Change))
+    });
+    bench.after(SOON).await;
+    let journal = bench.controller.shared.journals.of("slot").pop().unwrap();
+    let replay = Arc::new(crate::gateway::Replay::new(journal.reads.clone()));
+    let replayed = bench.script.decide(&journal.subject, replay.clone(), &journal.request).await.unwrap().unwrap();
+    assert_eq!(replay.divergence(), None);
+    assert_eq!(crate::gateway::Ending::Plan(replayed), journal.ending);
+    let other = Arc::new(crate::gateway::Replay::new(vec![]));
+    bench.script.decide(&journal.subject, other.clone(), &journal.request).await.unwrap().unwrap();
+    assert!(other.divergence().is_some(), "a read that the journal does not have is a divergence");
+}

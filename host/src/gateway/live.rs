@@ -1,0 +1,96 @@
+//! The real world: the cluster's cache, the API server, databases, the clock. Effects are fenced by leadership.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Applied, Gateway, Subject};
+use crate::{
+    cluster::Cluster,
+    contract::{
+        Effect, EffectFailure, Event, FailureKind, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError,
+        Timestamp,
+    },
+    plan::{Events, Performer},
+    sql::{ExecuteError, Sql},
+};
+
+/// Whether this process may still write.
+pub type Fence = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// The live gateway.
+pub struct Live {
+    cluster: Arc<Cluster>,
+    sql: Sql,
+    performer: Performer,
+    events: Events,
+    fence: Fence,
+}
+
+impl Live {
+    /// Reads from `cluster` and `sql`, writes through `performer` and `sql` while `fence` holds.
+    pub fn new(cluster: Arc<Cluster>, sql: Sql, performer: Performer, events: Events, fence: Fence) -> Self {
+        Self { cluster, sql, performer, events, fence }
+    }
+
+    fn fenced(&self) -> Result<(), EffectFailure> {
+        if (self.fence)() {
+            return Ok(());
+        }
+        let message = "this process does not lead any more; its successor decides".to_owned();
+        Err(EffectFailure { effect: 0, kind: FailureKind::Unavailable, message, sql: None })
+    }
+}
+
+#[async_trait]
+impl Gateway for Live {
+    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+        self.cluster.get(object, fields).await
+    }
+
+    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+        self.cluster.select(selection).await
+    }
+
+    async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
+        self.cluster.secret(namespace, name).await
+    }
+
+    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+        self.sql.query_all(queries).await
+    }
+
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn apply(&self, subject: &Subject, effect: &Effect) -> Result<Applied, EffectFailure> {
+        self.fenced()?;
+        match effect {
+            Effect::Apply(application) => self.performer.apply(subject, application).await,
+            Effect::Delete(deletion) => self.performer.delete(deletion).await,
+            Effect::Label(labelling) => self.performer.label(labelling).await,
+            Effect::Finalizer(finalizer) => self.performer.finalizer(subject, finalizer).await,
+            Effect::Status(status) => self.performer.status(subject, status).await,
+            Effect::GenerateSecret(secret) => self.performer.generate(subject, secret).await,
+            Effect::Sql(execution) => match self.sql.execute(execution).await {
+                Ok(()) => Ok(Applied::Changed),
+                Err(ExecuteError::Guard { message }) => Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None }),
+                Err(ExecuteError::Sql(error)) => {
+                    Err(EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) })
+                }
+            },
+        }
+    }
+
+    async fn event(&self, subject: &Subject, event: &Event) {
+        self.events.write(subject, event).await;
+    }
+
+    async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>) {
+        if self.fenced().is_ok() {
+            self.performer.health(subject, trouble, self.now()).await;
+        }
+    }
+}

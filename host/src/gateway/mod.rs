@@ -1,0 +1,109 @@
+//! The one seam: all I/O of a reconcile passes the [`Gateway`].
+//!
+//! Live, recorded, replayed and simulated worlds are implementations of it. Queue, rounds, plan check and guests are generic over it.
+//! It knows nothing of queues, modules or grants.
+
+mod live;
+mod record;
+mod replay;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::{
+    live::{Fence, Live},
+    record::{Answer, Ending, Journal, Question, Read, Recorder, ask},
+    replay::{Divergence, Replay},
+};
+use crate::contract::{
+    Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, Timestamp,
+};
+
+/// Who asks: the reconciler's name and the object that it reconciles.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Subject {
+    /// The reconciler's slot, as in the settings.
+    pub reconciler: String,
+    /// The object that is reconciled.
+    pub object: ObjectKey,
+    /// Its uid, so that nothing is written to a namesake.
+    pub uid: String,
+}
+
+/// The name of an object, usable as a key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct ObjectKey {
+    /// As in a manifest: `apps/v1`.
+    pub api_version: String,
+    /// In upper camel case.
+    pub kind: String,
+    /// Empty for a cluster-scoped object.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+}
+
+impl From<&ObjectRef> for ObjectKey {
+    fn from(r: &ObjectRef) -> Self {
+        Self { api_version: r.api_version.clone(), kind: r.kind.clone(), namespace: r.namespace.clone(), name: r.name.clone() }
+    }
+}
+
+impl From<&ObjectKey> for ObjectRef {
+    fn from(k: &ObjectKey) -> Self {
+        Self { api_version: k.api_version.clone(), kind: k.kind.clone(), namespace: k.namespace.clone(), name: k.name.clone() }
+    }
+}
+
+impl std::fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// What an effect came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The world is different now.
+    Changed,
+    /// It was so already: nothing was sent, or the server said that nothing changed.
+    Unchanged,
+}
+
+/// The world outside of a reconcile.
+#[async_trait]
+pub trait Gateway: Send + Sync + 'static {
+    /// The object, masked to `fields`, or none.
+    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError>;
+
+    /// One page of the objects that match.
+    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Page, ReadError>;
+
+    /// Digests of a Secret's values.
+    async fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError>;
+
+    /// All queries at once; answers in the order of the questions.
+    async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>>;
+
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Makes one effect happen. It has been checked against the grant.
+    async fn apply(&self, subject: &Subject, effect: &Effect) -> Result<Applied, EffectFailure>;
+
+    /// Writes an event on the subject.
+    async fn event(&self, subject: &Subject, event: &Event);
+
+    /// Says in a condition of the host's own on the subject that its reconciler is in trouble (reason and message), or no more.
+    async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>) {
+        let _ = (subject, trouble);
+    }
+}
+
+/// A gateway that several rooms share.
+pub type SharedGateway = Arc<dyn Gateway>;

@@ -1,0 +1,65 @@
+//! Where the Lease lives: the API server, or a test's memory.
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, api::PostParams};
+
+/// The Lease could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreError {
+    /// Another candidate wrote first.
+    #[error("another replica wrote the lease meanwhile")]
+    Conflict,
+    /// The API server did not answer in time. A write may have happened.
+    #[error("the API server did not answer in time")]
+    Timeout,
+    /// The API server could not be reached, or said no.
+    #[error("the API server failed: {0}")]
+    Api(#[source] Box<kube::Error>),
+}
+
+/// Reads and writes one Lease. Writes are refused when the Lease has changed since it was read.
+pub(super) trait LeaseStore: Send + Sync {
+    /// The Lease, or none.
+    fn get(&self) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
+    /// Creates the Lease; a conflict if it exists.
+    fn create(&self, lease: &Lease) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Replaces the Lease if its resource version is still the given one.
+    fn replace(&self, lease: &Lease) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// The Lease in the cluster.
+pub(super) struct KubeLease {
+    leases: Api<Lease>,
+    name: String,
+}
+
+impl KubeLease {
+    pub(super) fn new(client: kube::Client, namespace: &str, name: &str) -> Self {
+        Self { leases: Api::namespaced(client, namespace), name: name.to_owned() }
+    }
+}
+
+impl From<kube::Error> for StoreError {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => Self::Conflict,
+            other => Self::Api(Box::new(other)),
+        }
+    }
+}
+
+impl LeaseStore for KubeLease {
+    async fn get(&self) -> Result<Option<Lease>, StoreError> {
+        Ok(self.leases.get_opt(&self.name).await?)
+    }
+
+    async fn create(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.leases.create(&PostParams::default(), lease).await?;
+        Ok(())
+    }
+
+    async fn replace(&self, lease: &Lease) -> Result<(), StoreError> {
+        self.leases.replace(&self.name, &PostParams::default(), lease).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! What the host counts and measures, in the OpenMetrics text format.
+//!
+//! Owns names, labels and buckets; the rooms call typed methods. A label value is either a `&'static str` or a name from the host's own
+//! settings and discovery (reconciler, kind, digest): nothing that a reconciler or a cluster's user writes becomes a label, so the number of
+//! series is bounded. The one prefix of all names is the product's, given at the start.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// The `Content-Type` of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// From 1 ms to 33 s: a reconcile with its effects, the time in the queue.
+const LONG: fn() -> Histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+/// From 50 µs to 6.5 s: a call into a module is some tens of microseconds plus its reads.
+const SHORT: fn() -> Histogram = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReconciler {
+    reconciler: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    reconciler: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByEffect {
+    reconciler: String,
+    effect: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRead {
+    reconciler: String,
+    read: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByReason {
+    reconciler: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySeverity {
+    reconciler: String,
+    severity: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByOutcome {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByKind {
+    kind: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByModule {
+    slot: String,
+    digest: String,
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// All metrics of the process. Clones share the same values.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    rounds: Family<ByResult, Counter>,
+    round_duration: Histograms<ByReconciler>,
+    skipped: Family<ByReconciler, Counter>,
+    effects: Family<ByEffect, Counter>,
+    queue_depth: Family<ByReconciler, Gauge>,
+    queue_wait: Histograms<ByReconciler>,
+    reads: Family<ByRead, Counter>,
+    calls: Histograms<ByReconciler>,
+    traps: Family<ByReason, Counter>,
+    queries: Family<ByOutcome, Counter>,
+    modules: Family<ByModule, Gauge>,
+    /// The digest that is shown for each slot.
+    active: Arc<Mutex<HashMap<String, String>>>,
+    leader: Gauge,
+    cached: Family<ByKind, Gauge>,
+    events: Family<BySeverity, Counter>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Metrics of the product with this name; `-` becomes `_` in the prefix of all names.
+    #[must_use]
+    pub fn new(product: &str) -> Self {
+        let mut registry = Registry::with_prefix(product.replace('-', "_"));
+        let rounds = add(&mut registry, "rounds", "Rounds: an observation, a decision and its effects, by how they ended");
+        let round_duration = measure(&mut registry, "round_duration", "One round with its effects", LONG);
+        let skipped = add(&mut registry, "rounds_skipped", "Rounds that were not needed because every answer was the same");
+        let effects = add(&mut registry, "effects", "Effects of plans by how they ended");
+        let queue_depth = add(&mut registry, "queue_depth", "Objects that wait to be reconciled");
+        let queue_wait = measure(&mut registry, "queue_wait", "From when an object is due until its reconcile starts", LONG);
+        let reads = add(&mut registry, "reads", "Reads of reconcilers by kind of question");
+        let calls = measure(&mut registry, "call_duration", "One call into a module with its reads", SHORT);
+        let traps = add(&mut registry, "traps", "Calls into a module that the host had to end");
+        let queries = add(&mut registry, "sql_queries", "SQL sessions by how they ended");
+        let modules = add(&mut registry, "module", "1 for the module that is active in a slot");
+        let leader = Gauge::default();
+        registry.register("leader", "1 while this process leads", leader.clone());
+        let cached = add(&mut registry, "cache_objects", "Objects in the cache by kind");
+        let events = add(&mut registry, "events", "Events written on reconciled objects");
+        Self {
+            registry: Arc::new(registry),
+            rounds,
+            round_duration,
+            skipped,
+            effects,
+            queue_depth,
+            queue_wait,
+            reads,
+            calls,
+            traps,
+            queries,
+            modules,
+            active: Arc::default(),
+            leader,
+            cached,
+            events,
+        }
+    }
+
+    /// A round has ended.
+    pub fn reconciled(&self, reconciler: &str, result: &'static str, took: Duration) {
+        self.rounds.get_or_create(&ByResult { reconciler: reconciler.to_owned(), result }).inc();
+        self.round_duration.get_or_create(&by(reconciler)).observe(took.as_secs_f64());
+    }
+
+    /// A round was not needed: every read would have had the same answer.
+    pub fn skipped(&self, reconciler: &str) {
+        self.skipped.get_or_create(&by(reconciler)).inc();
+    }
+
+    /// An effect has ended; `effect` is its case in the contract, `changed` whether it changed anything.
+    pub fn effect(&self, reconciler: &str, effect: &'static str, changed: Result<bool, ()>) {
+        let result = match changed {
+            Ok(true) => "changed",
+            Ok(false) => "unchanged",
+            Err(()) => "failed",
+        };
+        self.effects.get_or_create(&ByEffect { reconciler: reconciler.to_owned(), effect, result }).inc();
+    }
+
+    /// So many objects wait now.
+    pub fn queue_depth(&self, reconciler: &str, depth: usize) {
+        self.queue_depth.get_or_create(&by(reconciler)).set(count(depth));
+    }
+
+    /// An object has been taken from the queue after this time.
+    pub fn queue_wait(&self, reconciler: &str, waited: Duration) {
+        self.queue_wait.get_or_create(&by(reconciler)).observe(waited.as_secs_f64());
+    }
+
+    /// A reconciler has asked something; `read` is the function of the contract (`get`, `select`, `secret`, `query`).
+    pub fn read(&self, reconciler: &str, read: &'static str) {
+        self.reads.get_or_create(&ByRead { reconciler: reconciler.to_owned(), read }).inc();
+    }
+
+    /// A call into a module has ended.
+    pub fn called(&self, reconciler: &str, took: Duration) {
+        self.calls.get_or_create(&by(reconciler)).observe(took.as_secs_f64());
+    }
+
+    /// The host has ended a call into a module.
+    pub fn trapped(&self, reconciler: &str, reason: &'static str) {
+        self.traps.get_or_create(&ByReason { reconciler: reconciler.to_owned(), reason }).inc();
+    }
+
+    /// A SQL session, reading or writing, has ended.
+    pub fn queried(&self, result: &'static str) {
+        self.queries.get_or_create(&ByOutcome { result }).inc();
+    }
+
+    /// The module with this digest has become the active one of the slot.
+    pub fn module(&self, slot: &str, digest: &str) {
+        let labels = |digest: &str| ByModule { slot: slot.to_owned(), digest: digest.to_owned() };
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(previous) = active.insert(slot.to_owned(), digest.to_owned()) {
+            self.modules.remove(&labels(&previous));
+        }
+        self.modules.get_or_create(&labels(digest)).set(1);
+    }
+
+    /// Whether this process leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// So many objects of a kind (`<kind>.<group>`) are in the cache.
+    pub fn cached(&self, kind: &str, objects: usize) {
+        self.cached.get_or_create(&ByKind { kind: kind.to_owned() }).set(count(objects));
+    }
+
+    /// An event has been written on a reconciled object.
+    pub fn event(&self, reconciler: &str, severity: &'static str) {
+        self.events.get_or_create(&BySeverity { reconciler: reconciler.to_owned(), severity }).inc();
+    }
+
+    /// All values as text, of the type [`CONTENT_TYPE`].
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry).expect("writing to a string cannot fail");
+        out
+    }
+}
+
+fn by(reconciler: &str) -> ByReconciler {
+    ByReconciler { reconciler: reconciler.to_owned() }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn add<L, M>(registry: &mut Registry, name: &str, help: &str) -> Family<L, M>
+where
+    Family<L, M>: prometheus_client::registry::Metric + Default + Clone,
+{
+    let family = Family::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn measure<L>(registry: &mut Registry, name: &str, help: &str, buckets: fn() -> Histogram) -> Histograms<L>
+where
+    Histograms<L>: prometheus_client::registry::Metric + Clone,
+    L: Clone + std::hash::Hash + Eq,
+    fn() -> Histogram: MetricConstructor<Histogram>,
+{
+    let family = Family::new_with_constructor(buckets);
+    registry.register_with_unit(name, help, Unit::Seconds, family.clone());
+    family
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_shows_up_under_the_products_prefix() {
+        let metrics = Metrics::new("some-product");
+        metrics.reconciled("a", "done", Duration::from_millis(3));
+        metrics.skipped("a");
+        metrics.effect("a", "apply", Ok(true));
+        metrics.effect("a", "delete", Err(()));
+        metrics.queue_depth("a", 7);
+        metrics.queue_wait("a", Duration::from_millis(40));
+        metrics.read("a", "select");
+        metrics.called("a", Duration::from_micros(60));
+        metrics.trapped("a", "memory");
+        metrics.queried("timeout");
+        metrics.module("a", "sha256:1");
+        metrics.leading(true);
+        metrics.cached("pods", 12);
+        metrics.event("a", "warning");
+        // The series of a family come in no particular order.
+        let mut text: Vec<String> = metrics
+            .encode()
+            .lines()
+            .filter(|line| !line.starts_with("# HELP") && !line.contains("_bucket{") && !line.contains("_sum{"))
+            .map(str::to_owned)
+            .collect();
+        text.sort_by_key(|line| line.trim_start_matches("# TYPE ").trim_start_matches("# UNIT ").to_owned());
+        // Within a metric the order of the label sets is not fixed.
+        text.sort();
+        insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn clones_share_their_values_and_a_replaced_module_disappears() {
+        let metrics = Metrics::new("p");
+        let other = metrics.clone();
+        other.module("a", "sha256:1");
+        other.module("a", "sha256:2");
+        let text = metrics.encode();
+        assert!(text.contains(r#"p_module{slot="a",digest="sha256:2"} 1"#), "{text}");
+        assert!(!text.contains("sha256:1"), "{text}");
+    }
+}

@@ -1,0 +1,91 @@
+//! The private folder with machine code: `<digest of the component>-<engine>-<digest of the code>.cwasm`.
+//!
+//! What lies here is run as it is, so nobody else may write here, nothing is copied in from outside, and a file whose content is not what
+//! its name says is not used. It knows nothing of what a component is.
+
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::process::geteuid;
+use sha2::{Digest, Sha256};
+
+use super::{
+    compile::Compiler,
+    error::{CompileError, ModuleError},
+};
+
+pub(super) struct Cache {
+    folder: PathBuf,
+    engine: String,
+}
+
+impl Cache {
+    /// Opens or creates the folder. `engine` tells apart what machine code depends on.
+    pub(super) fn open(folder: &Path, engine: String) -> Result<Self, ModuleError> {
+        let wrong = |message: String| ModuleError::Cache { folder: folder.into(), message };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|e| wrong(format!("cannot create it: {e}")))?;
+        let found = fs::symlink_metadata(folder).map_err(|e| wrong(format!("cannot look at it: {e}")))?;
+        if !found.is_dir() {
+            return Err(wrong("it is no folder".into()));
+        }
+        if found.uid() != geteuid().as_raw() || found.mode() & 0o022 != 0 {
+            return Err(wrong("others may write there; name a folder that does not exist yet, and it is created with mode 0700".into()));
+        }
+        Ok(Self { folder: folder.into(), engine })
+    }
+
+    /// Code of a component for this engine that is what it was when it was written: one file, or none.
+    pub(super) fn find(&self, digest: &str) -> Result<Vec<PathBuf>, ModuleError> {
+        let wrong = |e: io::Error| ModuleError::Cache { folder: self.folder.clone(), message: format!("cannot list it: {e}") };
+        let prefix = self.prefix(digest);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(wrong)? {
+            let path = entry.map_err(wrong)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let Some(code) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".cwasm")) else { continue };
+            if code_digest(&path).is_ok_and(|d| d == code) {
+                found.push(path);
+            } else {
+                tracing::warn!(code = %path.display(), "compiled code has changed on the disk: not used");
+                remove(&path);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Compiles a component into the cache. The file appears whole or not at all.
+    pub(super) async fn fill(&self, digest: &str, wasm: &[u8], compiler: &Compiler) -> Result<PathBuf, CompileError> {
+        let failed = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| CompileError::Io { doing, path, source }
+        };
+        // The component's bytes are handed on as they were digested: its own file may change meanwhile.
+        let scratch = tempfile::TempDir::with_prefix_in(".compiling-", &self.folder).map_err(failed("write into", &self.folder))?;
+        let (source, compiled) = (scratch.path().join("component.wasm"), scratch.path().join("code.cwasm"));
+        fs::write(&source, wasm).map_err(failed("write", &source))?;
+        compiler.compile(&source, &compiled).await?;
+        let code = code_digest(&compiled).map_err(failed("read", &compiled))?;
+        let place = self.folder.join(format!("{}{code}.cwasm", self.prefix(digest)));
+        fs::rename(&compiled, &place).map_err(failed("write", &place))?;
+        Ok(place)
+    }
+
+    fn prefix(&self, digest: &str) -> String {
+        format!("{digest}-{}-", self.engine)
+    }
+}
+
+/// Forgets a file. Where that fails it is overwritten by the next one.
+pub(super) fn remove(code: &Path) {
+    if let Err(error) = fs::remove_file(code) {
+        tracing::warn!(code = %code.display(), %error, "cannot remove compiled code");
+    }
+}
+
+/// Enough of the digest to tell damage: it guards against a broken disk, not against somebody who may write here.
+fn code_digest(path: &Path) -> io::Result<String> {
+    Ok(hex::encode(&Sha256::digest(fs::read(path)?)[..8]))
+}

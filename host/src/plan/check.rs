@@ -1,0 +1,122 @@
+//! The check of a whole plan against the grant, before its first effect.
+
+use serde_json::Value as Json;
+
+use super::grant::Reach;
+use crate::{
+    contract::{Application, Effect, ObjectRef, Plan, Statement},
+    gateway::Subject,
+    settings::Limits,
+};
+
+/// Why a plan may not be applied: the effect's place in the plan and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("effect {effect} ({name}): {why}")]
+pub struct Denial {
+    /// From 0.
+    pub effect: usize,
+    /// The effect's kind.
+    pub name: &'static str,
+    /// What is not granted, or malformed.
+    pub why: String,
+}
+
+/// An effect's kind, as metrics and messages name it.
+pub(crate) fn name(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::Apply(_) => "apply",
+        Effect::Delete(_) => "delete",
+        Effect::Label(_) => "label",
+        Effect::Finalizer(_) => "finalizer",
+        Effect::Status(_) => "status",
+        Effect::Sql(_) => "sql",
+        Effect::GenerateSecret(_) => "generate-secret",
+    }
+}
+
+/// Checks a plan.
+///
+/// # Errors
+/// The first effect that the grant does not allow, or that is malformed. Nothing of the plan may happen then.
+pub fn check(plan: &Plan, subject: &Subject, reach: &Reach, limits: &Limits) -> Result<(), Denial> {
+    if plan.effects.len() > limits.effects as usize {
+        let why = format!("the plan has {} effects, {} are allowed", plan.effects.len(), limits.effects);
+        return Err(Denial { effect: limits.effects as usize, name: "plan", why });
+    }
+    for (effect, one) in plan.effects.iter().enumerate() {
+        check_one(one, subject, reach).map_err(|why| Denial { effect, name: name(one), why })?;
+    }
+    Ok(())
+}
+
+fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), String> {
+    match effect {
+        Effect::Apply(Application { object, body, .. }) => {
+            allowed(reach.applies(&object.api_version, &object.kind), "applying", object)?;
+            placed(object, subject, reach)?;
+            describes(body, object)
+        }
+        Effect::Delete(deletion) => {
+            allowed(reach.deletes(&deletion.object.api_version, &deletion.object.kind), "deleting", &deletion.object)?;
+            placed(&deletion.object, subject, reach)?;
+            identified(&deletion.uid)
+        }
+        Effect::Label(labelling) => {
+            allowed(reach.labels(&labelling.object.api_version, &labelling.object.kind), "labelling", &labelling.object)?;
+            placed(&labelling.object, subject, reach)?;
+            identified(&labelling.uid)
+        }
+        Effect::Finalizer(finalizer) if finalizer.name.contains('/') => Ok(()),
+        Effect::Finalizer(finalizer) => Err(format!("finalizer {:?} has no domain", finalizer.name)),
+        Effect::Status(status) => match serde_json::from_str(status) {
+            Ok(Json::Object(_)) => Ok(()),
+            Ok(_) => Err("the status is not a JSON object".into()),
+            Err(e) => Err(format!("the status is not JSON: {e}")),
+        },
+        Effect::Sql(execution) => {
+            if !reach.writes(&execution.endpoint.host) {
+                return Err(format!("writing on host {} is not granted", execution.endpoint.host));
+            }
+            let mut statements: Vec<Statement> = execution.statements.clone();
+            statements.extend(execution.guard.iter().map(|guard| guard.statement.clone()));
+            match reach.foreign_secret(subject, &execution.endpoint.credentials, &statements) {
+                Some(secret) => Err(format!("using Secret {secret} is not granted")),
+                None => Ok(()),
+            }
+        }
+        Effect::GenerateSecret(secret) if reach.generates(subject, &secret.namespace, &secret.name) => Ok(()),
+        Effect::GenerateSecret(secret) => Err(format!("generating Secret {}/{} is not granted", secret.namespace, secret.name)),
+    }
+}
+
+fn allowed(allowed: bool, verb: &str, object: &ObjectRef) -> Result<(), String> {
+    if allowed { Ok(()) } else { Err(format!("{verb} {} {} is not granted", object.api_version, object.kind)) }
+}
+
+fn placed(object: &ObjectRef, subject: &Subject, reach: &Reach) -> Result<(), String> {
+    if reach.namespace(subject, &object.namespace, reach.cluster_scoped(&object.api_version, &object.kind)) {
+        Ok(())
+    } else {
+        Err(format!("{} {} is in namespace {:?}, which is not granted", object.kind, object.name, object.namespace))
+    }
+}
+
+fn identified(uid: &str) -> Result<(), String> {
+    if uid.is_empty() { Err("the uid is missing".into()) } else { Ok(()) }
+}
+
+/// The body must be of the object that the effect names: the check of the name would be worth nothing otherwise.
+fn describes(body: &str, object: &ObjectRef) -> Result<(), String> {
+    let body: Json = serde_json::from_str(body).map_err(|e| format!("the body is not JSON: {e}"))?;
+    let at = |pointer: &str| body.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
+    let pairs = [
+        ("apiVersion", at("/apiVersion"), object.api_version.as_str()),
+        ("kind", at("/kind"), &object.kind),
+        ("metadata.name", at("/metadata/name"), &object.name),
+        ("metadata.namespace", at("/metadata/namespace"), &object.namespace),
+    ];
+    match pairs.into_iter().find(|(_, has, wants)| has != wants) {
+        Some((field, has, wants)) => Err(format!("{field} of the body is {has:?}, the effect says {wants:?}")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,210 @@
+//! What a reconciler may reach: its grant as a set of questions, and a gateway that answers only what the grant allows.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    contract::{
+        Argument, Credentials, Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, SecretRef,
+        Selection, SqlError, SqlErrorKind, Statement, Timestamp, Value,
+    },
+    gateway::{Applied, Gateway, SharedGateway, Subject},
+    settings::{Reconciler, Resource},
+};
+
+/// A grant, asked. Deny is the default.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    slot: Arc<Reconciler>,
+}
+
+impl Reach {
+    /// The reach of a slot.
+    pub fn new(slot: Arc<Reconciler>) -> Self {
+        Self { slot }
+    }
+
+    /// Whether it may read objects of a kind.
+    pub fn reads(&self, api_version: &str, kind: &str) -> bool {
+        named(&self.slot.grant.read, api_version, kind) || named(std::slice::from_ref(&self.slot.reconciles), api_version, kind)
+    }
+
+    /// Whether it may apply objects of a kind.
+    pub fn applies(&self, api_version: &str, kind: &str) -> bool {
+        named(&self.slot.grant.apply, api_version, kind)
+    }
+
+    /// Whether it may delete objects of a kind.
+    pub fn deletes(&self, api_version: &str, kind: &str) -> bool {
+        named(&self.slot.grant.delete, api_version, kind)
+    }
+
+    /// Whether it may patch labels of objects of a kind.
+    pub fn labels(&self, api_version: &str, kind: &str) -> bool {
+        named(&self.slot.grant.label, api_version, kind)
+    }
+
+    /// Whether a subject's reconcile may reach into a namespace. Cluster-scoped objects have none.
+    pub fn namespace(&self, subject: &Subject, namespace: &str, cluster_scoped: bool) -> bool {
+        let own = if cluster_scoped { namespace.is_empty() } else { !namespace.is_empty() && namespace == subject.object.namespace };
+        own || self.slot.grant.namespaces.iter().any(|pattern| fits(pattern, namespace))
+    }
+
+    /// Whether it may use a Secret.
+    pub fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> bool {
+        self.namespace(subject, namespace, false) && self.slot.grant.secrets.iter().any(|pattern| fits(pattern, name))
+    }
+
+    /// Whether it may have a Secret generated.
+    pub fn generates(&self, subject: &Subject, namespace: &str, name: &str) -> bool {
+        self.namespace(subject, namespace, false) && self.slot.grant.generate_secrets.iter().any(|pattern| fits(pattern, name))
+    }
+
+    /// Whether it may query a host.
+    pub fn queries(&self, host: &str) -> bool {
+        self.slot.grant.sql.read.iter().any(|pattern| fits(pattern, host))
+    }
+
+    /// Whether it may write on a host.
+    pub fn writes(&self, host: &str) -> bool {
+        self.slot.grant.sql.write.iter().any(|pattern| fits(pattern, host))
+    }
+
+    /// Whether a kind that the slot names has no namespace.
+    pub fn cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
+        self.slot.kinds().any(|r| r.cluster_scoped && r.api_version == api_version && r.kind == kind)
+    }
+
+    /// The first Secret of an account or an argument that it may not use.
+    pub fn foreign_secret(&self, subject: &Subject, account: &Credentials, statements: &[Statement]) -> Option<String> {
+        let mut used = vec![(account.namespace.as_str(), account.secret.as_str())];
+        for argument in statements.iter().flat_map(|s| &s.arguments) {
+            if let Argument::Value(Value::Secret(SecretRef { namespace, name, .. })) = argument {
+                used.push((namespace, name));
+            }
+        }
+        used.into_iter()
+            .find(|(namespace, name)| !self.secret(subject, namespace, name))
+            .map(|(namespace, name)| format!("{namespace}/{name}"))
+    }
+}
+
+fn named(resources: &[Resource], api_version: &str, kind: &str) -> bool {
+    resources.iter().any(|r| r.api_version == api_version && r.kind == kind)
+}
+
+/// Whether a name fits a pattern in which `*` stands for any run of characters. A `*` in the name is an ordinary character there, so a
+/// pattern that fits another pattern covers whatever that one covers.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// A gateway that answers only what the grant allows.
+pub struct Granted {
+    inner: SharedGateway,
+    reach: Reach,
+}
+
+impl Granted {
+    /// Answers from `inner` within `reach`.
+    pub fn new(inner: SharedGateway, reach: Reach) -> Self {
+        Self { inner, reach }
+    }
+
+    fn may_read(&self, subject: &Subject, api_version: &str, kind: &str, namespace: &str) -> Result<(), ReadError> {
+        if api_version == "v1" && kind == "Secret" {
+            return Err(ReadError::Denied("a Secret's body is not to be had; ask for its digests".into()));
+        }
+        if !self.reach.reads(api_version, kind) {
+            return Err(ReadError::Denied(format!("reading {api_version} {kind} is not granted")));
+        }
+        if !self.reach.namespace(subject, namespace, self.reach.cluster_scoped(api_version, kind)) {
+            return Err(ReadError::Denied(format!("reading in namespace {namespace:?} is not granted")));
+        }
+        Ok(())
+    }
+
+    fn may_query(&self, subject: &Subject, query: &Query) -> Result<(), SqlError> {
+        let denied = |message| SqlError { kind: SqlErrorKind::Denied, code: 0, state: String::new(), message };
+        if !self.reach.queries(&query.endpoint.host) {
+            return Err(denied(format!("querying host {} is not granted", query.endpoint.host)));
+        }
+        match self.reach.foreign_secret(subject, &query.endpoint.credentials, &query.statements) {
+            Some(secret) => Err(denied(format!("using Secret {secret} is not granted"))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Gateway for Granted {
+    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+        self.may_read(subject, &object.api_version, &object.kind, &object.namespace)?;
+        self.inner.get(subject, object, fields).await
+    }
+
+    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+        self.may_read(subject, &selection.kind.api_version, &selection.kind.kind, &selection.namespace)?;
+        self.inner.select(subject, selection).await
+    }
+
+    async fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
+        if !self.reach.secret(subject, namespace, name) {
+            return Err(ReadError::Denied(format!("using Secret {namespace}/{name} is not granted")));
+        }
+        self.inner.secret(subject, namespace, name).await
+    }
+
+    async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+        let verdicts: Vec<Result<(), SqlError>> = queries.iter().map(|q| self.may_query(subject, q)).collect();
+        let allowed: Vec<Query> = queries.iter().zip(&verdicts).filter(|(_, v)| v.is_ok()).map(|(q, _)| q.clone()).collect();
+        let mut answers = self.inner.query(subject, &allowed).await.into_iter();
+        let lost = || SqlError { kind: SqlErrorKind::Lost, code: 0, state: String::new(), message: "the query was not answered".into() };
+        verdicts.into_iter().map(|verdict| verdict.and_then(|()| answers.next().unwrap_or_else(|| Err(lost())))).collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.now()
+    }
+
+    async fn apply(&self, subject: &Subject, effect: &Effect) -> Result<Applied, EffectFailure> {
+        self.inner.apply(subject, effect).await
+    }
+
+    async fn event(&self, subject: &Subject, event: &Event) {
+        self.inner.event(subject, event).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case("a", "a", true)]
+    #[case("a", "ab", false)]
+    #[case("*", "", true)]
+    #[case("*", "anything", true)]
+    #[case("*-credentials", "my-credentials", true)]
+    #[case("*-credentials", "my-credentials-2", false)]
+    #[case("*.svc.*", "db-0.db.ns.svc.cluster.local", true)]
+    #[case("*.svc.*", "db-0.db.ns.cluster.local", false)]
+    #[case("a*b*c", "a-b-c", true)]
+    #[case("a*b*c", "a-c-b", false)]
+    #[case("aa*aa", "aaa", false)]
+    fn a_pattern_fits(#[case] pattern: &str, #[case] name: &str, #[case] expected: bool) {
+        assert_eq!(fits(pattern, name), expected);
+    }
+}

@@ -1,0 +1,96 @@
+//! A loaded reconciler: each call has a store and an instance of its own, which end with it. It knows nothing of where it came from.
+
+use std::sync::Arc;
+
+use wasmtime::{
+    Store,
+    component::{Component, Linker},
+};
+
+use super::{
+    Shared,
+    call::Call,
+    error::{CallError, RuntimeError, text},
+};
+use crate::{
+    contract::{Description, Failure, Plan, Reconciler, ReconcilerPre, Request},
+    gateway::{SharedGateway, Subject},
+};
+
+/// A reconciler, ready to be called, by many at once.
+#[derive(Clone)]
+pub struct Guest {
+    shared: Arc<Shared>,
+    pre: ReconcilerPre<Call>,
+}
+
+impl std::fmt::Debug for Guest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guest").finish_non_exhaustive()
+    }
+}
+
+impl Guest {
+    pub(super) fn new(shared: Arc<Shared>, linker: &Linker<Call>, component: &Component) -> Result<Self, RuntimeError> {
+        let pre = linker.instantiate_pre(component).and_then(ReconcilerPre::new);
+        Ok(Self { shared, pre: pre.map_err(|e| RuntimeError::World { message: text(&e) })? })
+    }
+
+    /// Asks the reconciler what it is and needs.
+    ///
+    /// # Errors
+    /// When it passes a limit, traps, or reads.
+    pub async fn describe(&self) -> Result<Description, CallError> {
+        let store = self.store(Call::describe(&self.shared.limits));
+        self.run(store, async |guest, store| guest.call_describe(store).await).await
+    }
+
+    /// Asks the reconciler what is to be done. The inner result is its own answer.
+    ///
+    /// # Errors
+    /// When it passes a limit or traps. The next call is not affected.
+    pub async fn reconcile(
+        &self,
+        subject: &Subject,
+        gateway: SharedGateway,
+        request: &Request,
+    ) -> Result<Result<Plan, Failure>, CallError> {
+        let limit = self.shared.limits.effects;
+        let store = self.store(Call::reconcile(subject, gateway, &self.shared.limits));
+        let answer = self.run(store, async |guest, store| guest.call_reconcile(store, request).await).await?;
+        match &answer {
+            Ok(plan) if plan.effects.len().max(plan.events.len()) > limit as usize => {
+                Err(CallError::Effects { effects: plan.effects.len(), events: plan.events.len(), limit })
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn store(&self, call: Call) -> Store<Call> {
+        let host_bytes = call.host_bytes();
+        let mut store = Store::new(&self.shared.engine, call);
+        store.limiter(|call| call);
+        store.set_hostcall_fuel(host_bytes);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| store.data_mut().tick());
+        store
+    }
+
+    async fn run<T>(
+        &self,
+        mut store: Store<Call>,
+        call: impl AsyncFnOnce(&Reconciler, &mut Store<Call>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        // The semaphore is never closed, and without a turn there would be an instance too many, which the pool refuses.
+        let _turn = self.shared.turns.acquire().await;
+        let answer = tokio::time::timeout(self.shared.limits.wall(), async {
+            let guest = self.pre.instantiate_async(&mut store).await?;
+            call(&guest, &mut store).await
+        });
+        match answer.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(CallError::of(&error, store.data())),
+            Err(_) => Err(CallError::Wall { limit_ms: self.shared.limits.wall_ms }),
+        }
+    }
+}

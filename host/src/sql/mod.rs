@@ -1,0 +1,269 @@
+//! SQL for reconcilers: pools, credentials, deadlines, quoting, read-only sessions, limits.
+//!
+//! It speaks the MySQL protocol and knows nothing about what a statement means, who asks, or whether the grant allows it (the plan's check
+//! and the runtime do). Connections are plain TCP: the network between this process and the servers has to be trusted.
+//!
+//! **Values never are part of a statement's text.** [`text`] refuses quotes, comments, semicolons and backslashes in it, [`quote`] writes the
+//! arguments. Statements are written out on this side and not prepared by the server, since DDL and account statements can't be prepared.
+//!
+//! **Read-only means two locks.** The session is a `START TRANSACTION READ ONLY`, which is rolled back: every server refuses INSERT, UPDATE and
+//! DELETE in it, also behind WITH. Statements that a server doesn't count as part of a transaction pass it, though: tried out, that is
+//! CREATE and DROP of databases and tables, account statements, CALL, SET GLOBAL and SELECT INTO OUTFILE. Therefore [`shape`] lets only
+//! statements through that begin with a reading keyword and hold none of the words by which a reading statement writes or locks.
+//! What remains is what a SELECT can do by calling a stored function that an administrator has installed.
+//!
+//! **Connections.** A query takes one from the pool of its endpoint, account and database. It goes back only after everything went well, and
+//! is reset by the server then; after any error it is cut off without reading what is left. A pool is dropped when its credentials change, and
+//! when a connection of it is lost or stays silent: the host name may mean another address by now, and each name is looked up at each connect.
+//! A connection lives for [`SqlLimits::lifetime`] at most, since behind a virtual address the old one may go on answering for long.
+//! An execution has a connection of its own, which is closed afterwards.
+//!
+//! **Secrets** are written into executions only. In a query or a guard the server would give the value back, and what it gives back goes to
+//! the reconciler. **Errors** name the endpoint. A server quotes what it was sent, so its words are withheld where the statement carried a secret.
+
+mod account;
+mod address;
+mod error;
+mod guard;
+mod pool;
+mod quote;
+mod rows;
+mod session;
+mod shape;
+mod text;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+use tracing::debug;
+
+use self::{
+    account::Account,
+    address::Address,
+    error::Failure,
+    pool::Pools,
+    session::{Budget, Session},
+    text::{Sealed, Template},
+};
+use crate::contract::{Argument, Credentials, Execution, Query, Rows, SqlError, SqlErrorKind, Statement, Value};
+
+/// Gives the plaintext of Secrets, to this room only.
+#[async_trait]
+pub trait Secrets: Send + Sync {
+    /// The value of a key, or none where the Secret or the key doesn't exist.
+    ///
+    /// # Errors
+    /// When it cannot be told whether there is one.
+    async fn value(&self, namespace: &str, name: &str, key: &str) -> Result<Option<Vec<u8>>, SecretError>;
+}
+
+/// A Secret could not be read. The message holds no value.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("cannot read secret {namespace}/{name}: {message}")]
+pub struct SecretError {
+    /// The Secret's namespace.
+    pub namespace: String,
+    /// The Secret's name.
+    pub name: String,
+    /// Why.
+    pub message: String,
+}
+
+/// An execution did not happen, or not to its end.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ExecuteError {
+    /// The guard's first row is not what was expected: no statement was sent.
+    #[error("{message}")]
+    Guard {
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// Everything else.
+    #[error("{}", .0.message)]
+    Sql(SqlError),
+}
+
+/// What a query may use, whatever it asks for.
+#[derive(Debug, Clone)]
+pub struct SqlLimits {
+    /// Rows of one statement.
+    pub rows: u32,
+    /// Bytes of all answers of one query, and of one statement that is sent. At least 64 KiB.
+    pub bytes: usize,
+    /// Connections in the pool of one endpoint, account and database.
+    pub connections: usize,
+    /// Queries and executions at the same time, over all endpoints.
+    pub concurrency: usize,
+    /// How long a connection may wait in its pool.
+    pub idle: Duration,
+    /// How long a connection may live in its pool.
+    pub lifetime: Duration,
+    /// The longest deadline.
+    pub deadline: Duration,
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self {
+            rows: 10_000,
+            bytes: 8 << 20,
+            connections: 3,
+            concurrency: 128,
+            idle: Duration::from_secs(60),
+            lifetime: Duration::from_secs(180),
+            deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Runs queries and executions. One for the whole process; used from within a tokio runtime.
+pub struct Sql {
+    secrets: Arc<dyn Secrets>,
+    pools: Pools,
+    turns: Semaphore,
+    limits: SqlLimits,
+}
+
+impl Sql {
+    /// Credentials and secret arguments come from `secrets`.
+    pub fn new(secrets: Arc<dyn Secrets>, limits: SqlLimits) -> Self {
+        Self { secrets, pools: Pools::new(&limits), turns: Semaphore::new(limits.concurrency.max(1)), limits }
+    }
+
+    /// Runs the statements of one query in a read-only session, and gives the rows of each.
+    ///
+    /// # Errors
+    /// The first failure. Nothing of the answers before it is kept.
+    pub async fn query(&self, query: &Query) -> Result<Vec<Rows>, SqlError> {
+        let address = Address::of(&query.endpoint);
+        let started = Instant::now();
+        let result = self.reading(&address, query, started).await.map_err(|failure| failure.at(&address));
+        report("query", &address, query.statements.len(), started, result.as_ref().err());
+        result
+    }
+
+    /// Runs all queries at once. Answers come in the order of the questions; one that fails costs the others nothing.
+    pub async fn query_all(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+        join_all(queries.iter().map(|query| self.query(query))).await
+    }
+
+    /// Runs statements that write, in order, on a connection of their own. The first failure ends it; what was done before stays done.
+    ///
+    /// # Errors
+    /// When the guard doesn't hold, or the first failure. After `timeout` and `lost` it isn't known whether the last statement took effect;
+    /// after every other kind it did not.
+    pub async fn execute(&self, execution: &Execution) -> Result<(), ExecuteError> {
+        let address = Address::of(&execution.endpoint);
+        let started = Instant::now();
+        let result = self.writing(&address, execution, started).await;
+        let error = match &result {
+            Err(ExecuteError::Sql(error)) => Some(error),
+            _ => None,
+        };
+        report("execution", &address, execution.statements.len(), started, error);
+        result
+    }
+
+    async fn reading(&self, address: &Address, query: &Query, started: Instant) -> Result<Vec<Rows>, Failure> {
+        let deadline = self.deadline(started, query.deadline)?;
+        let templates = parse(&query.statements, true)?;
+        let (_turn, account, statements) = self.prepare(deadline, &query.endpoint.credentials, &templates, &query.statements).await?;
+        let pool = self.pools.get(address, query.database.as_deref(), &query.endpoint.credentials, &account)?;
+        let mut session = Session::pooled(&pool, deadline).await.inspect_err(|failure| self.pools.forget_if_gone(&pool, failure))?;
+
+        let mut budget = Budget { rows: query.max_rows.min(self.limits.rows), bytes: self.limits.bytes };
+        let answers = timeout_at(deadline, session.read(&statements, &mut budget)).await.unwrap_or_else(|_| Err(Failure::timeout(started)));
+        match &answers {
+            Ok(_) => session.give_back(),
+            Err(failure) => self.pools.forget_if_gone(&pool, failure),
+        }
+        answers
+    }
+
+    async fn writing(&self, address: &Address, execution: &Execution, started: Instant) -> Result<(), ExecuteError> {
+        let failed = |failure: Failure| ExecuteError::Sql(failure.at(address));
+        let deadline = self.deadline(started, execution.deadline).map_err(failed)?;
+        // Everything is checked and written out before the first byte is sent.
+        let templates = parse(&execution.statements, false).map_err(failed)?;
+        let guard = execution.guard.as_ref();
+        let question = guard.map(|guard| std::slice::from_ref(&guard.statement)).unwrap_or_default();
+        let question_templates = parse(question, true).map_err(|failure| failed(failure.of("guard")))?;
+
+        let credentials = &execution.endpoint.credentials;
+        let (_turn, account, statements) = self.prepare(deadline, credentials, &templates, &execution.statements).await.map_err(failed)?;
+        let question = self.render(&question_templates, question, deadline).await.map_err(|failure| failed(failure.of("guard")))?;
+
+        let opts = self.pools.opts(address, execution.database.as_deref(), &account).map_err(failed)?;
+        let mut session = Session::own(opts, deadline).await.map_err(failed)?;
+        let work = async {
+            if let (Some(guard), [question]) = (guard, question.as_slice()) {
+                let mut budget = Budget { rows: self.limits.rows, bytes: self.limits.bytes };
+                let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
+                guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
+            }
+            session.write(&statements).await.map_err(failed)
+        };
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(failed(Failure::timeout(started))))?;
+        session.give_back();
+        Ok(())
+    }
+
+    fn deadline(&self, started: Instant, milliseconds: u64) -> Result<Instant, Failure> {
+        if milliseconds == 0 {
+            return Err(Failure::invalid("the deadline is 0 ms"));
+        }
+        Ok(started + Duration::from_millis(milliseconds).min(self.limits.deadline))
+    }
+
+    /// Waits for a turn, reads the credentials and writes the statements out.
+    async fn prepare(
+        &self,
+        deadline: Instant,
+        credentials: &Credentials,
+        templates: &[Template<'_>],
+        statements: &[Statement],
+    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Account, Vec<Sealed>), Failure> {
+        let turn = timeout_at(deadline, self.turns.acquire()).await.ok().and_then(Result::ok);
+        let turn = turn.ok_or_else(|| Failure::new(SqlErrorKind::Unreachable, "the deadline passed while other queries ran"))?;
+        let account =
+            timeout_at(deadline, Account::read(&*self.secrets, credentials)).await.unwrap_or_else(|_| Err(Failure::no_secrets()))?;
+        let statements = self.render(templates, statements, deadline).await?;
+        Ok((turn, account, statements))
+    }
+
+    async fn render(&self, templates: &[Template<'_>], statements: &[Statement], deadline: Instant) -> Result<Vec<Sealed>, Failure> {
+        let mut rendered = Vec::with_capacity(statements.len());
+        for (i, (template, statement)) in templates.iter().zip(statements).enumerate() {
+            let mut secrets = Vec::new();
+            for argument in &statement.arguments {
+                if let Argument::Value(Value::Secret(reference)) = argument {
+                    let value = account::secret(&*self.secrets, &reference.namespace, &reference.name, &reference.key);
+                    secrets.push(timeout_at(deadline, value).await.unwrap_or_else(|_| Err(Failure::no_secrets()))?);
+                }
+            }
+            rendered.push(template.render(&statement.arguments, secrets).map_err(|failure| failure.nth(i, statements.len()))?);
+        }
+        Ok(rendered)
+    }
+}
+
+/// Checks the texts against the arguments, and where they must only read, their shape.
+fn parse(statements: &[Statement], only_reads: bool) -> Result<Vec<Template<'_>>, Failure> {
+    let mut templates = Vec::with_capacity(statements.len());
+    for (i, statement) in statements.iter().enumerate() {
+        let shape = if only_reads { shape::reads(statement) } else { Ok(()) };
+        let template = shape.and_then(|()| Template::parse(&statement.text, &statement.arguments));
+        templates.push(template.map_err(|failure| failure.nth(i, statements.len()))?);
+    }
+    Ok(templates)
+}
+
+fn report(what: &str, address: &Address, statements: usize, started: Instant, error: Option<&SqlError>) {
+    let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+    debug!(endpoint = %address, statements, elapsed_ms, error = error.map(|e| tracing::field::debug(e.kind)), "{what}");
+}

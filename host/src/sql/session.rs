@@ -1,0 +1,131 @@
+//! One connection while it is used: from the pool or of its own, read or written through, given back or cut off.
+
+use futures::{FutureExt, TryStreamExt};
+use mysql_async::{Conn, Opts, Pool, Row, consts::StatusFlags, prelude::Queryable};
+use tokio::time::{Instant, timeout_at};
+
+use super::{error::Failure, rows, text::Sealed};
+use crate::contract::{Rows, SqlErrorKind, Value};
+
+/// What answers may still cost.
+pub(super) struct Budget {
+    /// Rows of each statement.
+    pub rows: u32,
+    /// Bytes of all statements.
+    pub bytes: usize,
+}
+
+/// A connection that is cut off unless it is given back.
+pub(super) struct Session {
+    conn: Option<Conn>,
+}
+
+impl Session {
+    /// Takes a connection of the pool, or makes one for it.
+    pub(super) async fn pooled(pool: &Pool, deadline: Instant) -> Result<Self, Failure> {
+        Self::connected(pool.get_conn(), deadline).await
+    }
+
+    /// Makes a connection of its own, which commits each statement whatever the server's default is.
+    pub(super) async fn own(opts: Opts, deadline: Instant) -> Result<Self, Failure> {
+        let connect = async {
+            let mut conn = Conn::new(opts).await?;
+            conn.query_drop("SET SESSION autocommit = 1").await?;
+            Ok(conn)
+        };
+        Self::connected(connect, deadline).await
+    }
+
+    async fn connected(connect: impl Future<Output = mysql_async::Result<Conn>>, deadline: Instant) -> Result<Self, Failure> {
+        match timeout_at(deadline, connect).await {
+            Ok(Ok(conn)) => Ok(Self { conn: Some(conn) }),
+            Ok(Err(error)) => Err(Failure::connecting(error)),
+            Err(_) => Err(Failure::new(SqlErrorKind::Unreachable, "no connection before the deadline")),
+        }
+    }
+
+    /// Runs statements in a read-only transaction.
+    pub(super) async fn read(&mut self, statements: &[Sealed], budget: &mut Budget) -> Result<Vec<Rows>, Failure> {
+        let of = statements.len();
+        self.send("START TRANSACTION READ ONLY").await?;
+        let mut answers = Vec::with_capacity(of);
+        for (i, statement) in statements.iter().enumerate() {
+            answers.push(self.rows(statement, budget, budget.rows).await.map_err(|failure| failure.nth(i, of))?);
+        }
+        self.send("ROLLBACK").await?;
+        Ok(answers)
+    }
+
+    /// The first row of a statement's answer.
+    pub(super) async fn first_row(&mut self, statement: &Sealed, budget: &mut Budget) -> Result<Option<Vec<Value>>, Failure> {
+        let answer = self.rows(statement, budget, budget.rows).await?;
+        Ok(answer.rows.into_iter().next())
+    }
+
+    /// Runs statements for their effect.
+    pub(super) async fn write(&mut self, statements: &[Sealed]) -> Result<(), Failure> {
+        for (i, statement) in statements.iter().enumerate() {
+            let sent = async {
+                let conn = self.ready(statement)?;
+                conn.query_drop(statement.sql.as_str()).await.map_err(|error| Failure::running(error, statement.secret))
+            };
+            sent.await.map_err(|failure| failure.nth(i, statements.len()))?;
+        }
+        Ok(())
+    }
+
+    /// After everything went well: back into the pool, or closed in good form if it is of its own.
+    pub(super) fn give_back(mut self) {
+        drop(self.conn.take());
+    }
+
+    async fn rows(&mut self, statement: &Sealed, budget: &mut Budget, max_rows: u32) -> Result<Rows, Failure> {
+        let running = |error| Failure::running(error, statement.secret);
+        let mut result = self.ready(statement)?.query_iter(statement.sql.as_str()).await.map_err(running)?;
+        let columns = result.columns().unwrap_or_else(|| [].into());
+        let mut answer = Rows { columns: columns.iter().map(|c| c.name_str().into_owned()).collect(), rows: Vec::new() };
+        if let Some(mut stream) = result.stream::<Row>().await.map_err(running)? {
+            while let Some(row) = stream.try_next().await.map_err(running)? {
+                if answer.rows.len() >= max_rows as usize {
+                    return Err(Failure::new(SqlErrorKind::TooLarge, format!("the answer has more than {max_rows} rows")));
+                }
+                budget.bytes = budget
+                    .bytes
+                    .checked_sub(rows::cost(&row))
+                    .ok_or_else(|| Failure::new(SqlErrorKind::TooLarge, "the answers have more bytes than the host allows"))?;
+                answer.rows.push(rows::cells(&columns, row));
+            }
+        }
+        result.drop_result().await.map_err(running)?;
+        Ok(answer)
+    }
+
+    async fn send(&mut self, sql: &'static str) -> Result<(), Failure> {
+        let conn = self.conn()?;
+        conn.query_drop(sql).await.map_err(|error| Failure::running(error, false))
+    }
+
+    /// The connection, if a statement means on it what it says.
+    fn ready(&mut self, statement: &Sealed) -> Result<&mut Conn, Failure> {
+        let conn = self.conn()?;
+        let literal = |ok: &mysql_async::OkPacket<'_>| ok.status_flags().contains(StatusFlags::SERVER_STATUS_NO_BACKSLASH_ESCAPES);
+        if statement.escapes && conn.last_ok_packet().is_some_and(literal) {
+            return Err(Failure::invalid("a text has a backslash, and the server's sql_mode NO_BACKSLASH_ESCAPES would change it"));
+        }
+        Ok(conn)
+    }
+
+    fn conn(&mut self) -> Result<&mut Conn, Failure> {
+        self.conn.as_mut().ok_or_else(|| Failure::new(SqlErrorKind::Lost, "the connection was given back"))
+    }
+}
+
+impl Drop for Session {
+    /// The driver would read what is left of an answer to its end before it closes or reuses a connection, however much and however long
+    /// that is. A command that is begun and never finished makes it close the socket at once instead.
+    fn drop(&mut self) {
+        if let Some(mut conn) = self.conn.take() {
+            let _ = conn.ping().now_or_never();
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The chart `charts/doltdb-operator`, rendered by helm: its rules are what the reconcilers need and nothing wider, its settings are what the
+//! host reads, its values do what they say, and a wrong one is refused.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+use host::settings::{Grant, Resource, Settings};
+use rstest::rstest;
+use sdk::{Description, Permission, Reconciler};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "operators";
+
+/// What `helm template` prints with these arguments, or its complaint.
+fn helm(arguments: &[&str]) -> Result<String, String> {
+    let program = std::env::var_os("HELM").unwrap_or_else(|| "helm".into());
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/doltdb-operator");
+    let output = Command::new(&program)
+        .args(["template", "doltdb-operator"])
+        .arg(chart)
+        .args(["--namespace", NAMESPACE, "--kube-version", "1.35.0"])
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program:?}: {error}: put helm 3 on PATH or name it in the variable HELM"));
+    let text = |bytes| String::from_utf8(bytes).expect("helm prints UTF-8");
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+/// The objects of the chart with these values (`--set` form).
+fn render(values: &[&str]) -> Vec<Value> {
+    let arguments: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
+    let text = helm(&arguments).unwrap_or_else(|complaint| panic!("{values:?}: {complaint}"));
+    let objects = text.split("\n---\n").map(|object| serde_saphyr::from_str(object).unwrap_or_else(|error| panic!("{error}: {object}")));
+    objects.filter(|object: &Value| !object.is_null()).collect()
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn settings(objects: &[Value]) -> Settings {
+    let text = of_kind(objects, "ConfigMap")[0]["data"]["settings.yaml"].as_str().unwrap();
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Rules as sorted lines: `verbs on group/resource`, with the names if they are limited.
+fn rules(role: &Value) -> BTreeSet<String> {
+    let words =
+        |list: &Value, with: &str| list.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(with);
+    let line = |rule: &Value| {
+        let names = if rule["resourceNames"].is_null() { String::new() } else { format!(" named {}", words(&rule["resourceNames"], " ")) };
+        format!("{}/{}{names}: {}", words(&rule["apiGroups"], ","), words(&rule["resources"], ","), words(&rule["verbs"], " "))
+    };
+    role["rules"].as_array().unwrap().iter().map(line).collect()
+}
+
+#[test]
+fn with_defaults_there_are_exactly_these_rules() {
+    let objects = render(&[]);
+    let mut found = Vec::new();
+    for kind in ["ClusterRole", "Role"] {
+        for role in of_kind(&objects, kind) {
+            found.push(format!("{kind} {} {}", role["metadata"]["name"], role["metadata"]["namespace"]));
+            found.extend(rules(role).into_iter().map(|rule| format!("  {rule}")));
+        }
+    }
+    insta::assert_snapshot!(found.join("\n"));
+}
+
+#[test]
+fn watched_namespaces_have_roles_of_their_own_and_together_they_allow_the_same() {
+    let everywhere = render(&[]);
+    let objects = render(&["watchNamespaces={blue,green}"]);
+    let cluster = rules(of_kind(&objects, "ClusterRole")[0]);
+    assert_eq!(cluster, BTreeSet::from(["storage.k8s.io/storageclasses: get list watch".to_owned()]));
+    let roles: Vec<_> = of_kind(&objects, "Role").into_iter().filter(|role| role["metadata"]["namespace"] != NAMESPACE).collect();
+    assert_eq!(roles.iter().map(|role| &role["metadata"]["namespace"]).collect::<Vec<_>>(), ["blue", "green"]);
+    for role in roles {
+        let both: BTreeSet<String> = rules(role).union(&cluster).cloned().collect();
+        assert_eq!(both, rules(of_kind(&everywhere, "ClusterRole")[0]));
+    }
+    assert_eq!(settings(&objects).namespaces, ["blue", "green"]);
+}
+
+#[test]
+fn no_grant_no_rule() {
+    let objects = render(&["reconcilers.doltdb=null", "reconcilers.database.grant=null", "leaderElection.enabled=false"]);
+    let expected =
+        ["events.k8s.io/events: create", "k8s.dolthub.com/databases/status: patch", "k8s.dolthub.com/databases: get list watch patch"];
+    assert_eq!(rules(of_kind(&objects, "ClusterRole")[0]), expected.map(str::to_owned).into());
+    assert!(of_kind(&objects, "Role").is_empty());
+}
+
+#[rstest]
+#[case::read("read", "get list watch")]
+#[case::apply("apply", "get list watch create patch")]
+#[case::delete("delete", "get list watch delete")]
+#[case::label("label", "get list watch patch")]
+fn each_grant_becomes_its_verbs(#[case] effect: &str, #[case] verbs: &str) {
+    let grant =
+        format!("reconcilers.database.grant.{effect}=[{{\"apiVersion\":\"example.com/v1\",\"kind\":\"Widget\",\"resource\":\"widgets\"}}]");
+    let text = helm(&["--set-json", &grant]).unwrap();
+    assert!(text.contains(&format!("resources: [widgets]\n    verbs: [{}]", verbs.replace(' ', ", "))), "{text}");
+}
+
+#[test]
+fn generated_secrets_are_created_and_not_read() {
+    let objects =
+        render(&["reconcilers.doltdb=null", "reconcilers.database.grant.secrets=null", "reconcilers.database.grant.generateSecrets={a-*}"]);
+    assert!(rules(of_kind(&objects, "ClusterRole")[0]).contains("/secrets: create"));
+}
+
+/// A grant as lines, so that two can be compared.
+fn granted(grant: &Grant) -> BTreeSet<String> {
+    let kinds =
+        |verb: &'static str, list: &[Resource]| list.iter().map(|r| format!("{verb} {} {}", r.api_version, r.kind)).collect::<Vec<_>>();
+    let names = |verb: &'static str, list: &[String]| list.iter().map(|name| format!("{verb} {name}")).collect::<Vec<_>>();
+    let lists = [
+        kinds("read", &grant.read),
+        kinds("apply", &grant.apply),
+        kinds("delete", &grant.delete),
+        kinds("label", &grant.label),
+        names("secret", &grant.secrets),
+        names("generate", &grant.generate_secrets),
+        names("sql-read", &grant.sql.read),
+        names("sql-write", &grant.sql.write),
+        names("namespace", &grant.namespaces),
+    ];
+    lists.into_iter().flatten().collect()
+}
+
+/// What a description asks for, in the same form. Its own kind may be read without being granted.
+fn wanted(description: &Description) -> BTreeSet<String> {
+    let line = |permission: &Permission| match permission {
+        Permission::Read(kind) if *kind == description.reconciles => None,
+        Permission::Read(kind) => Some(format!("read {} {}", kind.api_version, kind.kind)),
+        Permission::Apply(kind) => Some(format!("apply {} {}", kind.api_version, kind.kind)),
+        Permission::Delete(kind) => Some(format!("delete {} {}", kind.api_version, kind.kind)),
+        Permission::Label(kind) => Some(format!("label {} {}", kind.api_version, kind.kind)),
+        Permission::Secret(name) => Some(format!("secret {name}")),
+        Permission::GenerateSecret(name) => Some(format!("generate {name}")),
+        Permission::SqlRead(host) => Some(format!("sql-read {host}")),
+        Permission::SqlWrite(host) => Some(format!("sql-write {host}")),
+    };
+    description.permissions.iter().filter_map(line).collect()
+}
+
+#[test]
+fn the_reconcilers_are_granted_what_they_describe_and_nothing_else() {
+    let described = [doltdb::DoltDBReconciler::describe(), database::DatabaseReconciler::describe()];
+    let settings = settings(&render(&[]));
+    let slots: Vec<&str> = settings.reconcilers.keys().map(String::as_str).collect();
+    assert_eq!(slots.into_iter().collect::<BTreeSet<_>>(), described.iter().map(|d| d.name.as_str()).collect());
+    for description in described {
+        let slot = &settings.reconcilers[&description.name];
+        assert_eq!(
+            (&slot.reconciles.api_version, &slot.reconciles.kind),
+            (&description.reconciles.api_version, &description.reconciles.kind)
+        );
+        assert_eq!(granted(&slot.grant), wanted(&description), "reconcilers.{}.grant", description.name);
+    }
+}
+
+#[test]
+fn the_settings_file_carries_the_values() {
+    let values = [
+        "leaderElection.id=other.example.com",
+        "leaderElection.namespace=leases",
+        "leaderElection.leaseDurationSeconds=60",
+        "limits.rows=2000000",
+        "settings.clusterDomain=cluster.example",
+        "reconcilers.database.settings.resyncSeconds=5",
+        "reconcilers.database.workers=9",
+    ];
+    let objects = render(&values);
+    let settings = settings(&objects);
+    assert_eq!((settings.product.as_str(), settings.domain.as_str()), ("doltdb-operator", "k8s.dolthub.com"));
+    let election = settings.leader_election.unwrap();
+    assert_eq!((election.name.as_str(), election.namespace.as_str(), election.lease_duration_seconds), ("other.example.com", "leases", 60));
+    assert_eq!((settings.limits.rows, settings.limits.reads), (2_000_000, 1_000));
+    assert_eq!(settings.reconcilers["database"].settings, json!({"clusterDomain": "cluster.example", "resyncSeconds": 5}));
+    assert_eq!(settings.reconcilers["doltdb"].settings, json!({"clusterDomain": "cluster.example", "resyncSeconds": 30}));
+    assert_eq!(settings.reconcilers["database"].workers, 9);
+    let lease = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["namespace"] == "leases").unwrap();
+    assert!(rules(lease).contains("coordination.k8s.io/leases named other.example.com: get update"), "{:?}", rules(lease));
+}
+
+/// The pod's specification with defaults passes the Pod Security Standard `restricted`, and nothing but the cache can be written.
+#[test]
+fn the_pod_is_restricted() {
+    let objects = render(&[]);
+    let pod = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"], json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}));
+    let expected = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+    assert_eq!(pod["containers"][0]["securityContext"], expected);
+    let mounts: BTreeMap<_, _> = pod["containers"][0]["volumeMounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (m["mountPath"].as_str().unwrap(), m["readOnly"] == true))
+        .collect();
+    assert_eq!(mounts, BTreeMap::from([("/etc/doltdb-operator", true), ("/var/cache/doltdb-operator", false)]));
+    // The host refuses a folder that others may write, as the volume's own is.
+    assert_eq!(settings(&objects).modules.cache.parent(), Some(Path::new("/var/cache/doltdb-operator")));
+}
+
+#[test]
+fn other_settings_are_another_pod_and_the_same_settings_are_not() {
+    let annotations = |values: &[&str]| of_kind(&render(values), "Deployment")[0]["spec"]["template"]["metadata"]["annotations"].clone();
+    assert_eq!(annotations(&[]), annotations(&["replicas=3", "metrics.service.enabled=false"]));
+    assert_ne!(annotations(&[]), annotations(&["settings.resyncSeconds=31"]));
+}
+
+#[test]
+fn replicas_have_a_disruption_budget_from_two_on() {
+    assert!(of_kind(&render(&["replicas=1"]), "PodDisruptionBudget").is_empty());
+    assert_eq!(of_kind(&render(&["replicas=2"]), "PodDisruptionBudget")[0]["spec"]["maxUnavailable"], 1);
+    assert!(of_kind(&render(&["replicas=2", "podDisruptionBudget.enabled=false"]), "PodDisruptionBudget").is_empty());
+}
+
+/// A value, the object in which it shows, where, and as what. `null` is absence.
+#[rstest]
+#[case("replicas=3", "Deployment", "/spec/replicas", json!(3))]
+#[case("image.repository=r.example:5000/x", "Deployment", "/spec/template/spec/containers/0/image", json!("r.example:5000/x:0.1.0"))]
+#[case("image.tag=v9", "Deployment", "/spec/template/spec/containers/0/image", json!("ghcr.io/doltdb-operator/doltdb-operator:v9"))]
+#[case("image.pullPolicy=Always", "Deployment", "/spec/template/spec/containers/0/imagePullPolicy", json!("Always"))]
+#[case("imagePullSecrets[0].name=s", "Deployment", "/spec/template/spec/imagePullSecrets", json!([{"name": "s"}]))]
+#[case("nameOverride=n", "Deployment", "/metadata/labels/app.kubernetes.io~1name", json!("n"))]
+#[case("fullnameOverride=on", "Deployment", "/metadata/name", json!("on"))]
+#[case("containerArgs={--help}", "Deployment", "/spec/template/spec/containers/0/args/5", json!("--help"))]
+#[case("log.format=text", "Deployment", "/spec/template/spec/containers/0/args/3", json!("--log-format=text"))]
+#[case("log.level=debug", "Deployment", "/spec/template/spec/containers/0/args/4", json!("--log-level=debug"))]
+#[case("leaderElection.enabled=false", "Deployment", "/spec/strategy/type", json!("Recreate"))]
+#[case("leaderElection.createRole=false", "Role", "", json!(null))]
+#[case("leaderElection.createRole=false,leaderElection.existingRole=r", "RoleBinding", "/roleRef/name", json!("r"))]
+#[case("serviceAccount.create=false", "ServiceAccount", "", json!(null))]
+#[case("serviceAccount.create=false", "ClusterRoleBinding", "/subjects/0/name", json!("default"))]
+#[case("serviceAccount.name=a", "ServiceAccount", "/metadata/name", json!("a"))]
+#[case("serviceAccount.name=a", "ClusterRoleBinding", "/subjects/0/name", json!("a"))]
+#[case("serviceAccount.name=a", "RoleBinding", "/subjects/0/name", json!("a"))]
+#[case("serviceAccount.name=a", "Deployment", "/spec/template/spec/serviceAccountName", json!("a"))]
+#[case("serviceAccount.annotations.k=v", "ServiceAccount", "/metadata/annotations", json!({"k": "v"}))]
+#[case("installClusterRole=false", "ClusterRole", "", json!(null))]
+#[case("installClusterRole=false", "ClusterRoleBinding", "", json!(null))]
+#[case("existingClusterRole=c", "ClusterRole", "", json!(null))]
+#[case("existingClusterRole=c", "ClusterRoleBinding", "/roleRef/name", json!("c"))]
+#[case("deploymentAnnotations.k=v", "Deployment", "/metadata/annotations", json!({"k": "v"}))]
+#[case("podAnnotations.k=v", "Deployment", "/spec/template/metadata/annotations/k", json!("v"))]
+#[case("podLabels.k=v", "Deployment", "/spec/template/metadata/labels/k", json!("v"))]
+#[case("podSecurityContext.runAsUser=7", "Deployment", "/spec/template/spec/securityContext/runAsUser", json!(7))]
+#[case("securityContext.runAsGroup=7", "Deployment", "/spec/template/spec/containers/0/securityContext/runAsGroup", json!(7))]
+#[case("resources.limits.cpu=2", "Deployment", "/spec/template/spec/containers/0/resources/limits/cpu", json!(2))]
+#[case("cache.medium=Memory", "Deployment", "/spec/template/spec/volumes/1/emptyDir/medium", json!("Memory"))]
+#[case("cache.sizeLimit=1Gi", "Deployment", "/spec/template/spec/volumes/1/emptyDir/sizeLimit", json!("1Gi"))]
+#[case("terminationGracePeriodSeconds=7", "Deployment", "/spec/template/spec/terminationGracePeriodSeconds", json!(7))]
+#[case("priorityClassName=p", "Deployment", "/spec/template/spec/priorityClassName", json!("p"))]
+#[case("nodeSelector.k=v", "Deployment", "/spec/template/spec/nodeSelector", json!({"k": "v"}))]
+#[case("tolerations[0].operator=Exists", "Deployment", "/spec/template/spec/tolerations", json!([{"operator": "Exists"}]))]
+#[case("affinity.nodeAffinity.a=b", "Deployment", "/spec/template/spec/affinity", json!({"nodeAffinity": {"a": "b"}}))]
+#[case("topologySpreadConstraints[0].maxSkew=1", "Deployment", "/spec/template/spec/topologySpreadConstraints/0/maxSkew", json!(1))]
+#[case("metrics.service.enabled=false", "Service", "", json!(null))]
+#[case("metrics.service.port=9", "Service", "/spec/ports/0/port", json!(9))]
+#[case("metrics.service.annotations.k=v", "Service", "/metadata/annotations", json!({"k": "v"}))]
+#[case("metrics.serviceMonitor.enabled=true", "ServiceMonitor", "/spec/endpoints/0/interval", json!("30s"))]
+#[case("metrics.serviceMonitor.enabled=true,metrics.serviceMonitor.labels.k=v", "ServiceMonitor", "/metadata/labels/k", json!("v"))]
+#[case("installCrds=true", "CustomResourceDefinition", "/metadata/annotations", json!({"helm.sh/resource-policy": "keep"}))]
+#[case("installCrds=true,keepCrds=false", "CustomResourceDefinition", "/metadata/annotations/helm.sh~1resource-policy", json!(null))]
+#[case("installCrds=false", "CustomResourceDefinition", "", json!(null))]
+fn each_value_does_what_it_says(#[case] value: &str, #[case] kind: &str, #[case] place: &str, #[case] expected: Value) {
+    let objects = render(&[value]);
+    let found = of_kind(&objects, kind).first().and_then(|object| object.pointer(place)).cloned().unwrap_or(Value::Null);
+    assert_eq!(found, expected, "{value} in {kind} at {place}");
+}
+
+#[rstest]
+#[case("leaderElection.id=Not_A_Name", "at '/leaderElection/id': 'Not_A_Name' does not match pattern")]
+#[case("watchNamespaces={a,B}", "at '/watchNamespaces/1': 'B' does not match pattern")]
+#[case("replicas=two", "at '/replicas': got string, want integer")]
+#[case("image.tag=a:b", "at '/image/tag': 'a:b' does not match pattern")]
+#[case("cache.sizeLimit=much", "at '/cache/sizeLimit': 'much' does not match pattern")]
+#[case("log.format=xml", "at '/log/format': value must be one of 'json', 'text'")]
+#[case("replica=2", "additional properties 'replica' not allowed")]
+#[case("reconcilers.database.grant.write={a}", "at '/reconcilers/database/grant': additional properties 'write' not allowed")]
+#[case("reconcilers.database.grant.secrets={Secret/x}", "at '/reconcilers/database/grant/secrets/0': 'Secret/x' does not match pattern")]
+#[case("reconcilers.database.reconciles.kind=database", "at '/reconcilers/database/reconciles/kind': 'database' does not match pattern")]
+#[case("replicas=2,leaderElection.enabled=false", "replicas is 2 but leaderElection.enabled is false")]
+#[case(
+    "leaderElection.renewDeadlineSeconds=15",
+    "retryPeriodSeconds (2) < renewDeadlineSeconds (15) < leaseDurationSeconds (15) must hold"
+)]
+fn a_wrong_value_is_refused_and_named(#[case] value: &str, #[case] expected: &str) {
+    let complaint = helm(&["--set", value]).expect_err("refused");
+    assert!(complaint.contains(expected), "{complaint}");
+}
