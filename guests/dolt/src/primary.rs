@@ -1,0 +1,66 @@
+//! The server that takes the writes of a DoltDB. Only this one is needed for work on databases, users and grants: how the standbys fare is of
+//! no concern.
+
+use std::time::Duration;
+
+use crds::DoltDB;
+use sdk::{Endpoint, Execution, Guard, Statement, Typed, Value, World, sql};
+
+use crate::{Obstacle, Report, Role, Servers, WRITE_DEADLINE, role::role_statement, servers::read};
+
+/// How long to wait before asking again for a primary that does not answer.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A server that takes writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Primary {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    replicated: bool,
+}
+
+/// The server that takes the writes of a DoltDB, if it answers and says so itself.
+///
+/// # Errors
+/// What is awaited.
+pub fn find_primary(world: &dyn World, target: &Typed<DoltDB>, domain: &str) -> Result<Primary, Obstacle> {
+    let header = &target.header;
+    let spec = &target.body.spec;
+    let servers = Servers::new(&header.namespace, &header.name, spec, domain);
+    let replicated = spec.replication().enabled;
+    // Without replication every server would take writes; those of the first one count, as they do for the Service of a single server.
+    let endpoint = if replicated { servers.primary() } else { servers.pod(0) };
+    let question = if replicated { role_statement() } else { sql!("SELECT 1") };
+    let answer = world.query(&[read(endpoint.clone(), vec![question])]).pop();
+    // What the host says of a query that failed names the server already.
+    let waiting = |why: String| {
+        let message = format!("waiting for a writable primary of DoltDB \"{}\": {why}", header.name);
+        Obstacle::look_again("WaitingForPrimary", message, RETRY)
+    };
+    let answer = answer.ok_or_else(|| waiting(format!("{} gave no answer", endpoint.host)))?;
+    if replicated {
+        let report = Report::of(&answer).map_err(&waiting)?;
+        if report.role != Role::Primary {
+            return Err(waiting(format!("{} is no primary", endpoint.host)));
+        }
+    } else {
+        answer.map_err(|error| waiting(error.message))?;
+    }
+    Ok(Primary { endpoint, replicated })
+}
+
+impl Primary {
+    /// Statements that write to a database, or to none in particular. They run only on a server that is primary in the same session.
+    pub fn execution(&self, database: Option<&str>, statements: Vec<Statement>) -> Execution {
+        let guard = self
+            .replicated
+            .then(|| Guard { statement: sql!("SELECT @@global.dolt_cluster_role"), expected: vec![Value::Text("primary".to_owned())] });
+        Execution {
+            endpoint: self.endpoint.clone(),
+            database: database.map(ToOwned::to_owned),
+            guard,
+            statements,
+            deadline: WRITE_DEADLINE,
+        }
+    }
+}

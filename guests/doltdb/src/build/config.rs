@@ -1,0 +1,115 @@
+//! The servers' configuration: one file for each ordinal, in one ConfigMap.
+//!
+//! The bytes are those that a cluster has had before, so that taking it over restarts nothing: order of keys, indent of four, quotes.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use crds::names;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{metadata, selector, yaml::scalar};
+use crate::{observe::Observed, target::Target};
+
+/// The first epoch of a cluster. It counts on an empty volume only.
+const BOOTSTRAP_EPOCH: u32 = 1;
+
+/// The files by their keys.
+pub(super) fn config(target: &Target, observed: &Observed) -> BTreeMap<String, String> {
+    let there = observed.config.as_ref();
+    (0..target.spec.replicas())
+        .map(|ordinal| {
+            let key = names::config_key(target.name(), ordinal);
+            let role = bootstrap_role(target, there, &key, ordinal);
+            (key, file(target, ordinal, role))
+        })
+        .collect()
+}
+
+/// The ConfigMap with the files.
+pub(super) fn config_map(target: &Target, config: &BTreeMap<String, String>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(target, &names::config_map(target.name()), &selector(target), &BTreeMap::new()),
+        "data": config,
+    })
+}
+
+/// The value of the annotation by which a change of the files reaches the pods.
+pub(super) fn hash(config: &BTreeMap<String, String>) -> String {
+    let mut hasher = Sha256::new();
+    for (key, value) in config {
+        hasher.update(format!("{key}={value};"));
+    }
+    hex::encode(hasher.finalize())
+}
+
+/// The role that a server has as long as its volume is empty. It is chosen once, when the cluster is made: a server that is added later, or
+/// that lost its volume, follows the others.
+fn bootstrap_role(target: &Target, there: Option<&BTreeMap<String, String>>, key: &str, ordinal: i32) -> &'static str {
+    const LINE: &str = "    bootstrap_role: ";
+    let roles: BTreeMap<&str, &str> = there
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, file)| Some((key.as_str(), file.lines().find_map(|line| line.strip_prefix(LINE))?)))
+        .collect();
+    let is_primary = match roles.get(key) {
+        Some(role) => *role == names::ROLE_PRIMARY,
+        None => roles.is_empty() && ordinal == target.replication.pod_index,
+    };
+    if is_primary { names::ROLE_PRIMARY } else { names::ROLE_STANDBY }
+}
+
+/// Writing to a string cannot fail, hence the results that are dropped.
+fn file(target: &Target, ordinal: i32, bootstrap_role: &str) -> String {
+    let server = &target.spec.server;
+    let mut file = String::new();
+    let _ = writeln!(file, "behavior:");
+    let _ = writeln!(file, "    auto_gc_behavior:");
+    let _ = writeln!(file, "        enable: {}", server.behavior.auto_gc_behavior.enabled);
+    let _ = writeln!(file, "log_level: {}", scalar(&server.log_level));
+    if target.replication.enabled {
+        let port = server.cluster.remotes_api.port;
+        let _ = writeln!(file, "cluster:");
+        let _ = writeln!(file, "    standby_remotes:");
+        for peer in (0..target.spec.replicas()).filter(|peer| *peer != ordinal) {
+            let host = names::pod_short_host(target.name(), peer, target.namespace());
+            let _ = writeln!(file, "        - name: {}", scalar(&target.pod(peer)));
+            let _ = writeln!(file, "          remote_url_template: http://{host}:{port}/{{database}}");
+        }
+        let _ = writeln!(file, "    bootstrap_epoch: {BOOTSTRAP_EPOCH}");
+        let _ = writeln!(file, "    bootstrap_role: {bootstrap_role}");
+        let _ = writeln!(file, "    remotesapi:");
+        let _ = writeln!(file, "        port: {port}");
+    }
+    let _ = writeln!(file, "listener:");
+    let _ = writeln!(file, "    host: {}", scalar(&server.listener.host));
+    let _ = writeln!(file, "    port: {}", server.listener.port);
+    let _ = writeln!(file, "    max_connections: {}", server.listener.max_connections);
+    if server.metrics.enabled {
+        let _ = writeln!(file, "metrics:");
+        if server.metrics.labels.is_empty() {
+            let _ = writeln!(file, "    labels: {{}}");
+        } else {
+            let _ = writeln!(file, "    labels:");
+        }
+        for (key, value) in &server.metrics.labels {
+            let _ = writeln!(file, "        {}: {}", scalar(key), scalar(value));
+        }
+        let _ = writeln!(file, "    host: {}", scalar(&server.metrics.host));
+        let _ = writeln!(file, "    port: {}", server.metrics.port);
+    }
+    if let Some(mcp) = &server.mcp_server {
+        // The server itself puts the values of its environment in.
+        let user = if mcp.user.as_deref().unwrap_or_default().is_empty() { "${DOLT_USERNAME}" } else { "${DOLT_MCP_USER}" };
+        let _ = writeln!(file, "mcp_server:");
+        let _ = writeln!(file, "    port: {}", mcp.port);
+        let _ = writeln!(file, "    user: {user}");
+        let _ = writeln!(file, "    password: ${{DOLT_MCP_PASSWORD}}");
+        if let Some(database) = mcp.database.as_deref().filter(|database| !database.is_empty()) {
+            let _ = writeln!(file, "    database: {}", scalar(database));
+        }
+    }
+    file
+}

@@ -1,0 +1,117 @@
+//! The children of a DoltDB, as manifests. Each file builds one kind, out of the target and what was observed; none of them reads anything.
+
+mod config;
+mod pdb;
+mod pod;
+mod probes;
+mod service_account;
+mod services;
+mod stateful_set;
+mod yaml;
+
+use std::collections::BTreeMap;
+
+use crds::names;
+use sdk::{Plan, owner_reference};
+use serde_json::{Value, json};
+
+use crate::{observe::Observed, roles::Leadership, target::Target, validate::Gate};
+
+/// Plans all children as far as the gate allows.
+pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leadership: &Leadership, plan: &mut Plan) {
+    if matches!(gate, Gate::Closed(_)) {
+        return;
+    }
+    if !observed.foreign_service_account {
+        plan.apply(&service_account::service_account(target));
+    }
+    let config = config::config(target, observed);
+    plan.apply(&config::config_map(target, &config));
+    for service in services::services(target, leadership) {
+        plan.apply(&service);
+    }
+    if target.spec.replicas() > 1 {
+        plan.apply(&pdb::pod_disruption_budget(target));
+    }
+    // A StatefulSet that is there already goes on being looked after, whatever is missing for another.
+    if *gate == Gate::Open || observed.stateful_set.is_some() {
+        plan.apply(&stateful_set::stateful_set(target, observed, &config));
+    }
+    for child in &observed.superfluous {
+        plan.delete(child);
+    }
+}
+
+/// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.
+const TOOLS: [&str; 5] = ["kubectl.kubernetes.io", "helm.sh", "argoproj.io", "fluxcd.io", "k14s.io"];
+
+/// The metadata of a child: the labels and annotations that the user gave the DoltDB, then the child's own.
+fn metadata(target: &Target, name: &str, labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Value {
+    let with_inherited = |inherited: &BTreeMap<String, String>, own: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let inherited = inherited.iter().filter(|(key, _)| is_inherited(key));
+        inherited.chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    let mut metadata = json!({
+        "name": name,
+        "namespace": target.namespace(),
+        "ownerReferences": [owner_reference(&target.header)],
+    });
+    let labels = with_inherited(&target.metadata.labels, labels);
+    if !labels.is_empty() {
+        metadata["labels"] = json!(labels);
+    }
+    let annotations = with_inherited(&target.metadata.annotations, annotations);
+    if !annotations.is_empty() {
+        metadata["annotations"] = json!(annotations);
+    }
+    metadata
+}
+
+fn is_inherited(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    let tool = TOOLS.iter().any(|tool| domain == *tool || domain.strip_suffix(tool).is_some_and(|rest| rest.ends_with('.')));
+    !tool && key != names::LABEL_MANAGED_BY
+}
+
+/// The labels by which Services and the StatefulSet find the pods.
+fn selector(target: &Target) -> BTreeMap<String, String> {
+    BTreeMap::from([(names::LABEL_NAME.to_owned(), target.name().to_owned())])
+}
+
+/// The same with the version, for StatefulSet and pods.
+fn versioned(target: &Target) -> BTreeMap<String, String> {
+    let mut labels = selector(target);
+    if !target.spec.engine_version.is_empty() {
+        labels.insert(names::LABEL_VERSION.to_owned(), target.spec.engine_version.clone());
+    }
+    labels
+}
+
+/// The annotations of StatefulSet, pods and volumes.
+fn annotations(target: &Target) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (names::ANNOTATION_DOLTDB.to_owned(), target.name().to_owned()),
+        (names::ANNOTATION_REPLICATION.to_owned(), target.replication.enabled.to_string()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("team", true)]
+    #[case("example.com/cost", true)]
+    #[case("app.kubernetes.io/instance", true)]
+    #[case("app.kubernetes.io/managed-by", false)]
+    #[case("kubectl.kubernetes.io/last-applied-configuration", false)]
+    #[case("meta.helm.sh/release-name", false)]
+    #[case("helm.sh/chart", false)]
+    #[case("argocd.argoproj.io/tracking-id", false)]
+    #[case("nohelm.sh/chart", true)]
+    fn what_a_tool_says_of_the_doltdb_is_not_said_of_its_children(#[case] key: &str, #[case] inherited: bool) {
+        assert_eq!(is_inherited(key), inherited);
+    }
+}

@@ -1,0 +1,73 @@
+//! The StatefulSet and the template of its volumes.
+
+use std::collections::BTreeMap;
+
+use crds::{UpdateStrategy, names};
+use serde_json::{Value, json};
+
+use super::{annotations, metadata, pod, selector, versioned};
+use crate::{observe::Observed, target::Target};
+
+pub(super) fn stateful_set(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Value {
+    let (when_deleted, when_scaled) = target.spec.storage.retention();
+    let mut spec = json!({
+        "replicas": target.spec.replicas(),
+        "serviceName": names::internal_service(target.name()),
+        "selector": { "matchLabels": selector(target) },
+        // All at once: servers come up without each other, and one that is stuck does not keep another from being made again.
+        "podManagementPolicy": "Parallel",
+        "persistentVolumeClaimRetentionPolicy": { "whenDeleted": when_deleted, "whenScaled": when_scaled },
+        "updateStrategy": update_strategy(target.spec.update_strategy),
+        "template": pod::template(target, config),
+        "volumeClaimTemplates": [claim_template(target)],
+    });
+    // What nobody can change on a StatefulSet that exists stays as it is.
+    if let Some(there) = &observed.stateful_set {
+        let there = &there.body.spec;
+        let immutable = [
+            ("serviceName", &there.service_name),
+            ("selector", &there.selector),
+            ("podManagementPolicy", &there.pod_management_policy),
+            ("volumeClaimTemplates", &there.volume_claim_templates),
+        ];
+        for (field, value) in immutable.into_iter().filter(|(_, value)| !value.is_null()) {
+            spec[field] = value.clone();
+        }
+    }
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations(target)),
+        "spec": spec,
+    })
+}
+
+/// Only where the user wants it so does Kubernetes replace pods: it knows nothing of primaries.
+fn update_strategy(strategy: UpdateStrategy) -> Value {
+    match strategy {
+        UpdateStrategy::RollingUpdate => json!({ "type": "RollingUpdate" }),
+        UpdateStrategy::ReplicasFirstPrimaryLast | UpdateStrategy::OnDelete | UpdateStrategy::Never => json!({ "type": "OnDelete" }),
+    }
+}
+
+fn claim_template(target: &Target) -> Value {
+    let storage = &target.spec.storage;
+    let mut labels = selector(target);
+    labels.insert(names::LABEL_PVC_ROLE.to_owned(), names::PVC_ROLE_DATA.to_owned());
+    let mut spec = json!({
+        "accessModes": ["ReadWriteOnce"],
+        "resources": { "requests": { "storage": storage.size } },
+    });
+    if let Some(class) = &storage.storage_class_name {
+        spec["storageClassName"] = json!(class);
+    }
+    if let Some(snapshot) = storage.volume_snapshot.as_deref().filter(|name| !name.is_empty()) {
+        spec["dataSource"] = json!({ "apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": snapshot });
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": { "name": names::PVC_ROLE_DATA, "labels": labels, "annotations": annotations(target) },
+        "spec": spec,
+    })
+}

@@ -1,0 +1,333 @@
+//! Everything that is read of the cluster and of the servers, before anything is decided.
+
+use std::collections::BTreeMap;
+
+use crds::names;
+use dolt::{READ_DEADLINE, Report, role_statement};
+use sdk::{Failure, Header, Query, Rows, RowsExt, Selector, SqlError, Typed, World, ident, reference, sql};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::target::Target;
+
+/// What is there.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    /// Keys of the credentials Secret that are missing; none where the Secret itself is.
+    pub(crate) missing_credentials: Option<Vec<&'static str>>,
+    /// The names of the storage classes that exist, where the wanted one does not.
+    pub(crate) other_storage_classes: Option<Vec<String>>,
+    /// The StatefulSet.
+    pub(crate) stateful_set: Option<Typed<StatefulSet>>,
+    /// The data of the ConfigMap.
+    pub(crate) config: Option<BTreeMap<String, String>>,
+    /// Whether the pods' ServiceAccount is somebody else's.
+    pub(crate) foreign_service_account: bool,
+    /// Children that the spec no longer wants.
+    pub(crate) superfluous: Vec<Header>,
+    /// The StatefulSet's pods by ordinal.
+    pub(crate) pods: BTreeMap<i32, Typed<Pod>>,
+    /// What the servers in the started pods say, or why they don't.
+    pub(crate) servers: BTreeMap<i32, Result<Server, String>>,
+}
+
+/// What one server of a cluster says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// Its role.
+    pub(crate) report: Report,
+    /// The pods that it counts among its cluster. Empty as long as there is no database.
+    pub(crate) peers: Vec<String>,
+}
+
+/// The parts of a StatefulSet that are of concern.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct StatefulSet {
+    pub(crate) metadata: Owned,
+    pub(crate) spec: StatefulSetSpec,
+    pub(crate) status: StatefulSetStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct StatefulSetSpec {
+    pub(crate) replicas: Option<i32>,
+    pub(crate) service_name: Value,
+    pub(crate) pod_management_policy: Value,
+    pub(crate) selector: Value,
+    pub(crate) volume_claim_templates: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct StatefulSetStatus {
+    pub(crate) observed_generation: u64,
+    pub(crate) replicas: i32,
+    pub(crate) ready_replicas: i32,
+    pub(crate) update_revision: String,
+}
+
+/// An object of which only its owners and annotations are of concern.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Owned {
+    pub(crate) owner_references: Vec<Owner>,
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Owner {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) controller: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Child {
+    metadata: Owned,
+}
+
+/// The parts of a Pod that are of concern.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Pod {
+    metadata: Owned,
+    status: PodStatus,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct PodStatus {
+    conditions: Vec<PodCondition>,
+    container_statuses: Vec<ContainerStatus>,
+    init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    message: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    name: String,
+    started: bool,
+    state: ContainerState,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerState {
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Waiting {
+    reason: String,
+    message: String,
+}
+
+const OWNERS: &[&str] = &["/metadata/ownerReferences"];
+
+impl Observed {
+    pub(crate) fn of(world: &dyn World, target: &Target) -> Result<Self, Failure> {
+        let (namespace, name) = (target.namespace(), target.name());
+        let stateful_set: Option<Typed<StatefulSet>> = world.get_as(
+            &reference("apps/v1", "StatefulSet", namespace, &names::stateful_set(name)),
+            &[
+                "/metadata/ownerReferences",
+                "/metadata/annotations",
+                "/spec/replicas",
+                "/spec/serviceName",
+                "/spec/podManagementPolicy",
+                "/spec/selector",
+                "/spec/volumeClaimTemplates",
+                "/status/observedGeneration",
+                "/status/replicas",
+                "/status/readyReplicas",
+                "/status/updateRevision",
+            ],
+        )?;
+        let pods = match &stateful_set {
+            Some(stateful_set) => pods(world, target, &stateful_set.header.uid)?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self {
+            missing_credentials: missing_credentials(world, target)?,
+            // The class counts when a volume is made: a StatefulSet that runs does not need it.
+            other_storage_classes: if stateful_set.is_none() { other_storage_classes(world, target)? } else { None },
+            config: config(world, target)?,
+            foreign_service_account: foreign_service_account(world, target)?,
+            superfluous: superfluous(world, target)?,
+            servers: if target.replication.enabled { servers(world, target, &pods) } else { BTreeMap::new() },
+            stateful_set,
+            pods,
+        })
+    }
+}
+
+impl Observed {
+    /// Whether the StatefulSet is this DoltDB's and has the form that the spec wants: with replication or without.
+    pub(crate) fn is_as_specified(&self, target: &Target) -> bool {
+        self.stateful_set.as_ref().is_some_and(|set| {
+            let metadata = &set.body.metadata;
+            metadata.controller().is_none_or(|owner| owner.uid == target.header.uid)
+                && metadata.replicates().is_none_or(|replicates| replicates == target.replication.enabled)
+        })
+    }
+}
+
+impl Pod {
+    /// Whether it counts as ready.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True")
+    }
+
+    /// Whether its server has answered once since the container began.
+    fn is_started(&self) -> bool {
+        self.status.container_statuses.iter().any(|c| c.name == "dolt" && c.started)
+    }
+
+    /// What keeps it from running, if Kubernetes says so.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let unscheduled = self.status.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False");
+        if let Some(condition) = unscheduled {
+            return Some(format!("not scheduled: {}", condition.message));
+        }
+        let containers = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
+        containers.filter_map(|c| c.state.waiting.as_ref().map(|waiting| (c, waiting))).find_map(|(container, waiting)| {
+            let ordinary = matches!(waiting.reason.as_str(), "" | "PodInitializing" | "ContainerCreating");
+            (!ordinary).then(|| format!("container {}: {}: {}", container.name, waiting.reason, waiting.message))
+        })
+    }
+}
+
+impl Owned {
+    /// Whether the object belongs to a DoltDB with replication, if it says so.
+    pub(crate) fn replicates(&self) -> Option<bool> {
+        self.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
+    }
+
+    /// The owner that controls the object.
+    pub(crate) fn controller(&self) -> Option<&Owner> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
+}
+
+fn pods(world: &dyn World, target: &Target, stateful_set: &str) -> Result<BTreeMap<i32, Typed<Pod>>, Failure> {
+    let selector = Selector::new("v1", "Pod", target.namespace()).label(names::LABEL_NAME, target.name()).fields(&[
+        "/metadata/ownerReferences",
+        "/status/conditions/type",
+        "/status/conditions/status",
+        "/status/conditions/message",
+        "/status/containerStatuses/name",
+        "/status/containerStatuses/started",
+        "/status/containerStatuses/state/waiting",
+        "/status/initContainerStatuses/name",
+        "/status/initContainerStatuses/state/waiting",
+    ]);
+    let pods = world.select_as::<Pod>(&selector)?;
+    // The selector's label is a common one: what counts is who controls the pod.
+    let ours = pods.into_iter().filter(|pod| pod.body.metadata.controller().is_some_and(|owner| owner.uid == stateful_set));
+    Ok(ours.filter_map(|pod| Some((names::ordinal(&pod.header.name)?, pod))).collect())
+}
+
+/// Asks all started servers at once for their role and their peers.
+///
+/// Others aren't asked: the name of a pod that has just begun may not be known yet, and that answer is kept by name servers for a while.
+fn servers(world: &dyn World, target: &Target, pods: &BTreeMap<i32, Typed<Pod>>) -> BTreeMap<i32, Result<Server, String>> {
+    let started: Vec<i32> = pods.iter().filter(|(_, pod)| pod.body.is_started()).map(|(ordinal, _)| *ordinal).collect();
+    let questions: Vec<Query> = started
+        .iter()
+        .map(|ordinal| Query {
+            endpoint: target.servers.pod(*ordinal),
+            database: None,
+            statements: vec![
+                role_statement(),
+                sql!("SELECT DISTINCT standby_remote FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status")),
+            ],
+            deadline: READ_DEADLINE,
+            max_rows: 1_000,
+        })
+        .collect();
+    if questions.is_empty() {
+        return BTreeMap::new();
+    }
+    started.into_iter().zip(world.query(&questions).iter().map(server)).collect()
+}
+
+fn server(answer: &Result<Vec<Rows>, SqlError>) -> Result<Server, String> {
+    let report = Report::of(answer)?;
+    let names = answer
+        .as_ref()
+        .ok()
+        .and_then(|results| results.get(1))
+        .map(|rows| rows.column(0))
+        .transpose()
+        .map_err(|error| error.to_string())?;
+    let peers = names.unwrap_or_default().iter().filter_map(|name| name.text().ok().map(ToOwned::to_owned)).collect();
+    Ok(Server { report, peers })
+}
+
+fn missing_credentials(world: &dyn World, target: &Target) -> Result<Option<Vec<&'static str>>, Failure> {
+    let Some(keys) = world.secret(target.namespace(), &names::credentials_secret(target.name()))? else { return Ok(None) };
+    let wanted = [names::ADMIN_USER_KEY, names::ADMIN_PASSWORD_KEY];
+    Ok(Some(wanted.into_iter().filter(|key| !keys.iter().any(|digest| digest.key == *key)).collect()))
+}
+
+fn other_storage_classes(world: &dyn World, target: &Target) -> Result<Option<Vec<String>>, Failure> {
+    let wanted = target.spec.storage.storage_class_name.as_deref().filter(|name| !name.is_empty());
+    let Some(wanted) = wanted else { return Ok(None) };
+    let classes = world.select_all(&Selector::new("storage.k8s.io/v1", "StorageClass", "").fields(&["/metadata/name"]))?;
+    let names: Vec<String> = classes.into_iter().map(|class| class.header.name).collect();
+    Ok(if names.iter().any(|name| name == wanted) { None } else { Some(names) })
+}
+
+fn config(world: &dyn World, target: &Target) -> Result<Option<BTreeMap<String, String>>, Failure> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct ConfigMap {
+        data: BTreeMap<String, String>,
+    }
+    let object = reference("v1", "ConfigMap", target.namespace(), &names::config_map(target.name()));
+    Ok(world.get_as::<ConfigMap>(&object, &["/data"])?.map(|config| config.body.data))
+}
+
+fn foreign_service_account(world: &dyn World, target: &Target) -> Result<bool, Failure> {
+    let object = reference("v1", "ServiceAccount", target.namespace(), target.spec.service_account(target.name()));
+    let found = world.get_as::<Child>(&object, OWNERS)?;
+    Ok(found.is_some_and(|account| !is_ours(&account.body.metadata, target)))
+}
+
+/// Services of the other form, and the disruption budget of a single server, as far as they are ours.
+fn superfluous(world: &dyn World, target: &Target) -> Result<Vec<Header>, Failure> {
+    let name = target.name();
+    let mut unwanted = if target.replication.enabled {
+        vec![("v1", "Service", names::standalone_service(name))]
+    } else {
+        vec![("v1", "Service", names::primary_service(name)), ("v1", "Service", names::reader_service(name))]
+    };
+    if target.spec.replicas() == 1 {
+        unwanted.push(("policy/v1", "PodDisruptionBudget", names::pod_disruption_budget(name)));
+    }
+    let mut found = Vec::new();
+    for (api_version, kind, name) in unwanted {
+        let child = world.get_as::<Child>(&reference(api_version, kind, target.namespace(), &name), OWNERS)?;
+        found.extend(child.filter(|child| is_ours(&child.body.metadata, target) && !child.header.deleting).map(|child| child.header));
+    }
+    Ok(found)
+}
+
+fn is_ours(child: &Owned, target: &Target) -> bool {
+    child.controller().is_some_and(|owner| owner.uid == target.header.uid)
+}

@@ -1,0 +1,105 @@
+//! Who is primary, as the servers themselves say, and the role labels that follow from it.
+
+use std::collections::BTreeMap;
+
+use crds::names::{LABEL_CLUSTER_ROLE, ROLE_PRIMARY, ROLE_STANDBY};
+use dolt::Role;
+use sdk::Plan;
+
+use crate::{
+    observe::{Observed, Server},
+    target::Target,
+};
+
+/// What the roles of all servers together come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Leadership {
+    /// One primary, and no server knows of a later epoch.
+    One(i32),
+    /// No server that can be asked is primary.
+    Nobody,
+    /// The only primary is of an earlier time: another has followed it.
+    Stale {
+        /// Its ordinal.
+        ordinal: i32,
+        /// Its epoch.
+        epoch: u64,
+        /// The highest epoch that is known.
+        highest: u64,
+    },
+    /// Several primaries at one epoch: neither is more right than the other.
+    Several {
+        /// Their ordinals.
+        ordinals: Vec<i32>,
+        /// Their epoch.
+        epoch: u64,
+    },
+}
+
+/// The highest epoch that any server says or that is recorded.
+pub(crate) fn highest_epoch(servers: &BTreeMap<i32, Result<Server, String>>, recorded: u64) -> u64 {
+    servers.values().flatten().map(|server| server.report.epoch).max().unwrap_or_default().max(recorded)
+}
+
+/// What the roles come to. The recorded epoch tells of servers that can't be asked: where all of them (`replicas`) answer, they know best, as after
+/// the loss of all volumes.
+pub(crate) fn leadership(servers: &BTreeMap<i32, Result<Server, String>>, recorded: u64, replicas: i32) -> Leadership {
+    let primaries: Vec<(i32, u64)> = servers
+        .iter()
+        .filter_map(|(ordinal, server)| server.as_ref().ok().map(|server| (*ordinal, server.report)))
+        .filter(|(_, report)| report.role == Role::Primary)
+        .map(|(ordinal, report)| (ordinal, report.epoch))
+        .collect();
+    let Some(epoch) = primaries.iter().map(|(_, epoch)| *epoch).max() else { return Leadership::Nobody };
+    let ordinals: Vec<i32> = primaries.into_iter().filter(|(_, e)| *e == epoch).map(|(ordinal, _)| ordinal).collect();
+    let complete = (0..replicas).all(|ordinal| servers.get(&ordinal).is_some_and(Result::is_ok));
+    let highest = highest_epoch(servers, if complete { 0 } else { recorded });
+    match ordinals.as_slice() {
+        [ordinal] if epoch == highest => Leadership::One(*ordinal),
+        [ordinal] => Leadership::Stale { ordinal: *ordinal, epoch, highest },
+        _ => Leadership::Several { ordinals, epoch },
+    }
+}
+
+/// Puts the role labels right.
+///
+/// A pod whose server can't be asked keeps its label, unless it is called primary and another one is. Between two primaries of one epoch
+/// nobody can choose from here: all labels stay.
+pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadership, plan: &mut Plan) {
+    if !observed.is_as_specified(target) || matches!(leadership, Leadership::Several { .. }) {
+        return;
+    }
+    for (ordinal, pod) in &observed.pods {
+        let is = pod.header.label(LABEL_CLUSTER_ROLE);
+        let should = if target.replication.enabled { role_label(target, observed, leadership, *ordinal, is) } else { None };
+        if is != should && !pod.header.deleting {
+            plan.label(&pod.header, &[(LABEL_CLUSTER_ROLE, should)]);
+        }
+    }
+}
+
+fn role_label<'a>(target: &Target, observed: &Observed, leadership: &Leadership, ordinal: i32, is: Option<&'a str>) -> Option<&'a str> {
+    let leader = match leadership {
+        Leadership::One(leader) => Some(*leader),
+        _ => None,
+    };
+    if leader == Some(ordinal) {
+        return Some(ROLE_PRIMARY);
+    }
+    match observed.servers.get(&ordinal) {
+        Some(Ok(server)) if server.report.role == Role::Standby => {
+            let followed = leader.is_none_or(|leader| knows(target, observed, leader, ordinal));
+            followed.then_some(ROLE_STANDBY)
+        }
+        Some(Ok(_)) => None,
+        Some(Err(_)) | None if is == Some(ROLE_PRIMARY) && leader.is_some() => None,
+        Some(Err(_)) | None => is,
+    }
+}
+
+/// Whether the primary sends its changes to this standby. One that was added after the primary has started is not among those that it knows,
+/// and has none of the data. Without any database there is nothing to know.
+pub(crate) fn knows(target: &Target, observed: &Observed, leader: i32, standby: i32) -> bool {
+    let Some(Ok(leader)) = observed.servers.get(&leader) else { return false };
+    leader.peers.is_empty() || leader.peers.contains(&target.pod(standby))
+}

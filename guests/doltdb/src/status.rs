@@ -1,0 +1,205 @@
+//! What is told of a DoltDB: conditions, roles, phase.
+
+use crds::{ReplicationRole, names};
+use dolt::{Obstacle, Role};
+use sdk::{Failure, FailureKind, Outcome, Verdict};
+
+use crate::{
+    observe::{Observed, StatefulSet},
+    roles::{Leadership, knows},
+    target::Target,
+    validate::Resize,
+};
+
+/// How many pods run what the StatefulSet says now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Update {
+    /// All.
+    Done,
+    /// Some.
+    Running,
+    /// None.
+    Pending,
+}
+
+impl Update {
+    pub(crate) fn of(target: &Target, observed: &Observed) -> Option<Self> {
+        let revision = &observed.stateful_set.as_ref()?.body.status.update_revision;
+        if revision.is_empty() {
+            return None;
+        }
+        let current = observed.pods.values().filter(|pod| pod.header.label("controller-revision-hash") == Some(revision)).count();
+        let wanted = usize::try_from(target.spec.replicas()).unwrap_or_default();
+        Some(match current {
+            0 => Self::Pending,
+            n if n >= wanted => Self::Done,
+            _ => Self::Running,
+        })
+    }
+
+    /// The condition `Updated`.
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Done => Verdict::yes("Updated", "Updated"),
+            Self::Running => Verdict::no("Updating", "Updating"),
+            Self::Pending => Verdict::no("PendingUpdate", "Pending update"),
+        }
+    }
+}
+
+/// The condition `StorageResized`, where there is something to say.
+pub(crate) fn storage_verdict(resize: &Resize, said_before: bool) -> Option<Verdict> {
+    match resize {
+        Resize::Grow(message) => Some(Verdict::no("ResizePending", message.clone())),
+        Resize::Shrink(message) => Some(Verdict::no("ShrinkRefused", message.clone())),
+        Resize::None => said_before.then(|| Verdict::yes("StorageResized", "Storage resized")),
+    }
+}
+
+/// The condition `Ready`, and whether it is a matter for a warning.
+pub(crate) fn ready(
+    target: &Target,
+    observed: &Observed,
+    obstacle: Option<&Obstacle>,
+    last: Option<&Outcome>,
+    roles: Result<(), Obstacle>,
+) -> (Verdict, bool) {
+    if let Some(obstacle) = obstacle {
+        return (Verdict::no(obstacle.reason, obstacle.message.clone()), true);
+    }
+    if let Some(failure) = last.and_then(|outcome| outcome.failure.as_ref()) {
+        let reason = if failure.kind == FailureKind::Sql { "SqlFailed" } else { "ApplyFailed" };
+        return (Verdict::no(reason, failure.message.clone()), true);
+    }
+    let Some(stateful_set) = &observed.stateful_set else { return (not_ready("the StatefulSet is being created"), false) };
+    let update = Update::of(target, observed);
+    if update == Some(Update::Running) {
+        return (Verdict::no("Updating", "Updating"), false);
+    }
+    if let Err(why) = pods_ready(target, observed, &stateful_set.body, stateful_set.header.generation) {
+        return (not_ready(&why), false);
+    }
+    if let Err(obstacle) = roles {
+        return (Verdict::no(obstacle.reason, obstacle.message), true);
+    }
+    if update == Some(Update::Pending) {
+        return (Verdict::yes("PendingUpdate", "Pending update"), false);
+    }
+    (Verdict::yes("StatefulSetReady", "Running"), false)
+}
+
+fn not_ready(why: &str) -> Verdict {
+    Verdict::no("StatefulSetNotReady", format!("Not ready: {why}"))
+}
+
+fn pods_ready(target: &Target, observed: &Observed, stateful_set: &StatefulSet, generation: u64) -> Result<(), String> {
+    let status = &stateful_set.status;
+    if status.observed_generation < generation {
+        return Err("the StatefulSet's last change is not seen to yet".to_owned());
+    }
+    let wanted = target.spec.replicas();
+    if status.replicas == wanted && status.ready_replicas == wanted {
+        return Ok(());
+    }
+    if status.replicas > wanted {
+        return Err(format!("there are {} pods, {wanted} are wanted", status.replicas));
+    }
+    let mut why = format!("{} of {wanted} pods are ready", status.ready_replicas);
+    for pod in observed.pods.values().filter(|pod| !pod.body.is_ready()) {
+        if let Some(trouble) = pod.body.trouble() {
+            why.push_str(&format!("; {}: {trouble}", pod.header.name));
+        }
+    }
+    Err(why)
+}
+
+/// Whether there is exactly one primary and each other server follows it, at its epoch.
+pub(crate) fn roles_ready(target: &Target, observed: &Observed, leadership: &Leadership, why_nobody: &str) -> Result<(), Obstacle> {
+    if !target.replication.enabled {
+        return Ok(());
+    }
+    let leader = match leadership {
+        Leadership::One(leader) => *leader,
+        Leadership::Nobody => return Err(Obstacle::new("WaitingForPrimary", format!("no server is primary: {why_nobody}"))),
+        Leadership::Stale { ordinal, epoch, highest } => {
+            let pod = target.pod(*ordinal);
+            let message =
+                format!("{pod} is primary of epoch {epoch}, but epoch {highest} has begun: it gets no traffic, and nobody else is primary");
+            return Err(Obstacle::new("StalePrimary", message));
+        }
+        Leadership::Several { ordinals, epoch } => {
+            let pods: Vec<String> = ordinals.iter().map(|ordinal| target.pod(*ordinal)).collect();
+            let message = format!(
+                "{} are all primary at epoch {epoch}: no role label is changed until one of them has stepped down",
+                pods.join(", ")
+            );
+            return Err(Obstacle::new("SeveralPrimaries", message));
+        }
+    };
+    let epoch = observed.servers.get(&leader).and_then(|server| server.as_ref().ok()).map(|server| server.report.epoch).unwrap_or_default();
+    for ordinal in (0..target.spec.replicas()).filter(|ordinal| *ordinal != leader) {
+        let pod = target.pod(ordinal);
+        let why = match observed.servers.get(&ordinal) {
+            None => "is not started".to_owned(),
+            Some(Err(why)) => format!("cannot be asked: {why}"),
+            Some(Ok(server)) if server.report.role == Role::Primary => format!("is still primary of epoch {}", server.report.epoch),
+            Some(Ok(server)) if server.report.role == Role::Broken => "has a broken cluster configuration, or none".to_owned(),
+            Some(Ok(server)) if server.report.epoch != epoch => format!("is at epoch {}, the primary at {epoch}", server.report.epoch),
+            Some(Ok(_)) if !knows(target, observed, leader, ordinal) => {
+                format!("gets nothing from the primary {}, which knows it only after a restart", target.pod(leader))
+            }
+            Some(Ok(_)) => continue,
+        };
+        return Err(Obstacle::new("WaitingForStandby", format!("standby {pod} {why}")));
+    }
+    Ok(())
+}
+
+/// The status without its conditions.
+pub(crate) fn status(
+    target: &Target,
+    observed: &Observed,
+    leadership: &Leadership,
+    epoch: u64,
+    ready: &Verdict,
+    blocked: bool,
+) -> crds::DoltDBStatus {
+    let leader = match leadership {
+        Leadership::One(leader) => *leader,
+        _ => target.recorded_primary(),
+    };
+    let phase = match (ready.holds, blocked, target.status.phase.as_deref()) {
+        (true, ..) => "Running",
+        (_, true, _) => "Blocked",
+        (_, _, None | Some("Creating" | "Blocked")) => "Creating",
+        _ => "Degraded",
+    };
+    let replication_status = observed
+        .servers
+        .iter()
+        .filter_map(|(ordinal, server)| {
+            let role = match server.as_ref().ok()?.report.role {
+                Role::Primary if *leadership == Leadership::One(*ordinal) => ReplicationRole::Primary,
+                Role::Primary => return None,
+                Role::Standby => ReplicationRole::Standby,
+                Role::Broken => ReplicationRole::NotConfigured,
+            };
+            Some((target.pod(*ordinal), role.as_str().to_owned()))
+        })
+        .collect();
+    crds::DoltDBStatus {
+        conditions: Vec::new(),
+        observed_generation: i64::try_from(target.header.generation).ok(),
+        phase: Some(phase.to_owned()),
+        current_primary_pod_index: Some(leader),
+        current_primary: Some(names::pod(target.name(), leader)),
+        replicas: Some(observed.stateful_set.as_ref().map_or(0, |set| set.body.status.ready_replicas)),
+        replication_status,
+        replication_epoch: i64::try_from(epoch).ok().filter(|epoch| *epoch > 0),
+    }
+}
+
+/// What has been decided, as a failure to decide has no place in a status.
+pub(crate) fn unwritable(error: &serde_json::Error) -> Failure {
+    Failure { reason: "StatusUnwritable".to_owned(), message: format!("cannot write the status: {error}") }
+}

@@ -1,0 +1,142 @@
+//! What stands in the way before anything is built: mistakes in the spec, changes that would do harm, things that the user has to provide.
+
+use crds::{FieldError, Quantity, names};
+use dolt::{Obstacle, Role};
+
+use crate::{observe::Observed, target::Target};
+
+/// What is missing, and how far the children may nevertheless go.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Nothing is in the way.
+    Open,
+    /// All children but the StatefulSet may be there.
+    NoPods(Obstacle),
+    /// The children stay as they are.
+    Closed(Obstacle),
+}
+
+impl Gate {
+    pub(crate) fn obstacle(&self) -> Option<&Obstacle> {
+        match self {
+            Self::Open => None,
+            Self::NoPods(obstacle) | Self::Closed(obstacle) => Some(obstacle),
+        }
+    }
+}
+
+pub(crate) fn gate(target: &Target, observed: &Observed) -> Gate {
+    if let Some(obstacle) = invalid_spec(&target.spec.mistakes()) {
+        return Gate::Closed(obstacle);
+    }
+    if let Some(obstacle) = taken_name(target, observed).or_else(|| refused_change(target, observed)) {
+        return Gate::Closed(obstacle);
+    }
+    if let Some(obstacle) = credentials(target, observed).or_else(|| storage_class(target, observed)) {
+        return Gate::NoPods(obstacle);
+    }
+    Gate::Open
+}
+
+fn invalid_spec(mistakes: &[FieldError]) -> Option<Obstacle> {
+    if mistakes.is_empty() {
+        return None;
+    }
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    Some(Obstacle::new("InvalidSpec", format!("Invalid spec: {}", mistakes.join("; "))))
+}
+
+fn taken_name(target: &Target, observed: &Observed) -> Option<Obstacle> {
+    let owner = observed.stateful_set.as_ref()?.body.metadata.controller().filter(|owner| owner.uid != target.header.uid)?;
+    let message = format!("StatefulSet \"{}\" belongs to {} \"{}\": give this DoltDB another name", target.name(), owner.kind, owner.name);
+    Some(Obstacle::new("NameTaken", message))
+}
+
+/// Changes of a running cluster that would take writes or data away.
+fn refused_change(target: &Target, observed: &Observed) -> Option<Obstacle> {
+    let stateful_set = &observed.stateful_set.as_ref()?.body;
+    let replicates = stateful_set.metadata.replicates().unwrap_or(target.replication.enabled);
+    if replicates != target.replication.enabled {
+        // The servers read their configuration when they start: until all of them have been restarted in the right order there would be no
+        // primary, and the Services would lead nowhere.
+        let (is, should) = if replicates { ("true", "false") } else { ("false", "true") };
+        let message = format!(
+            "spec.replication.enabled: turning \"{is}\" into \"{should}\" is not possible while the cluster runs: set it back to \"{is}\""
+        );
+        return Some(Obstacle::new("ReplicationChangeRefused", message));
+    }
+    let running = stateful_set.spec.replicas.unwrap_or(1);
+    let wanted = target.spec.replicas();
+    if !target.replication.enabled || wanted >= running {
+        return None;
+    }
+    let doomed = |ordinal: i32| ordinal >= wanted;
+    let recorded = Some(target.recorded_primary()).filter(|ordinal| doomed(*ordinal));
+    let says_so = observed
+        .servers
+        .iter()
+        .find(|(ordinal, server)| doomed(**ordinal) && server.as_ref().is_ok_and(|server| server.report.role == Role::Primary));
+    let primary = says_so.map(|(ordinal, _)| *ordinal).or(recorded)?;
+    let message = format!(
+        "spec.replicas: {wanted} would remove the primary \"{}\": make a pod with a lower number primary first, or set spec.replicas back to {running}",
+        target.pod(primary)
+    );
+    Some(Obstacle::new("ScaleDownRefused", message))
+}
+
+fn credentials(target: &Target, observed: &Observed) -> Option<Obstacle> {
+    let secret = names::credentials_secret(target.name());
+    let (user, password) = (names::ADMIN_USER_KEY, names::ADMIN_PASSWORD_KEY);
+    let message = match &observed.missing_credentials {
+        Some(missing) if missing.is_empty() => return None,
+        Some(missing) => format!("Secret \"{secret}\" has no key \"{}\": add it", missing.join("\" and no key \"")),
+        None => format!(
+            "there is no Secret \"{secret}\": create it in namespace \"{}\" with the keys \"{user}\" and \"{password}\"",
+            target.namespace()
+        ),
+    };
+    Some(Obstacle::new("CredentialsMissing", message))
+}
+
+fn storage_class(target: &Target, observed: &Observed) -> Option<Obstacle> {
+    let others = observed.other_storage_classes.as_ref()?;
+    let wanted = target.spec.storage.storage_class_name.as_deref().unwrap_or_default();
+    let others = if others.is_empty() { "there are none".to_owned() } else { format!("there are: {}", others.join(", ")) };
+    let message = format!(
+        "spec.storage.storageClassName: there is no StorageClass \"{wanted}\" ({others}): create it, or delete this DoltDB and name another class"
+    );
+    Some(Obstacle::new("StorageClassMissing", message))
+}
+
+/// Whether the volumes have another size than is wanted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Resize {
+    /// The size is as it should be.
+    None,
+    /// The volumes would have to grow.
+    Grow(String),
+    /// The volumes would have to shrink, which no volume can.
+    Shrink(String),
+}
+
+pub(crate) fn resize(target: &Target, observed: &Observed) -> Resize {
+    let Some(stateful_set) = &observed.stateful_set else { return Resize::None };
+    let Some(is) =
+        stateful_set.body.spec.volume_claim_templates.pointer("/0/spec/resources/requests/storage").and_then(|size| size.as_str())
+    else {
+        return Resize::None;
+    };
+    let field = "spec.storage.size";
+    let (Ok(is_bytes), Ok(wanted)) = (Quantity::from(is).bytes(field), target.spec.storage.size.bytes(field)) else { return Resize::None };
+    match wanted.cmp(&is_bytes) {
+        std::cmp::Ordering::Equal => Resize::None,
+        std::cmp::Ordering::Greater => Resize::Grow(format!(
+            "spec.storage.size: the volumes have {is}; growing them to {} is not possible yet",
+            target.spec.storage.size
+        )),
+        std::cmp::Ordering::Less => Resize::Shrink(format!(
+            "spec.storage.size: cannot decrease storage size from '{is}' to '{}': set it back to {is}",
+            target.spec.storage.size
+        )),
+    }
+}

@@ -1,0 +1,128 @@
+//! Objects: bodies as Rust types, references to them, owner references.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{Failure, Header, Object, ObjectRef, Request};
+
+/// An object with its body as a Rust type. The type names the fields that the reader wants; the rest is ignored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Typed<T> {
+    /// Name, uid, labels and so on.
+    pub header: Header,
+    /// The body.
+    pub body: T,
+}
+
+impl<T: DeserializeOwned> TryFrom<&Object> for Typed<T> {
+    type Error = Failure;
+
+    fn try_from(object: &Object) -> Result<Self, Failure> {
+        let header = object.header.clone();
+        let body = serde_json::from_str(&object.body).map(without_nulls).and_then(serde_json::from_value).map_err(|error| Failure {
+            reason: "UnreadableObject".to_owned(),
+            message: format!("cannot read {} {}: {error}", header.kind, header.qualified_name()),
+        })?;
+        Ok(Self { header, body })
+    }
+}
+
+/// In Kubernetes a field that is null is a field that is not there. Types with defaults see no difference then.
+fn without_nulls(body: Value) -> Value {
+    match body {
+        Value::Object(fields) => {
+            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+impl Header {
+    /// `namespace/name`, or the name of a cluster-scoped object.
+    pub fn qualified_name(&self) -> String {
+        if self.namespace.is_empty() { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) }
+    }
+
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// A reference to the object.
+    pub fn reference(&self) -> ObjectRef {
+        reference(&self.api_version, &self.kind, &self.namespace, &self.name)
+    }
+}
+
+impl Request {
+    /// The reconciled object as a Rust type.
+    ///
+    /// # Errors
+    /// When its body does not fit the type.
+    pub fn object_as<T: DeserializeOwned>(&self) -> Result<Typed<T>, Failure> {
+        (&self.object).try_into()
+    }
+
+    /// The reconciler's settings as a Rust type.
+    ///
+    /// # Errors
+    /// When they do not fit the type.
+    pub fn settings_as<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.settings)
+            .map_err(|error| Failure { reason: "InvalidSettings".to_owned(), message: format!("the settings are wrong: {error}") })
+    }
+}
+
+/// A reference to an object by what stands in its manifest. `namespace` is empty for a cluster-scoped object.
+pub fn reference(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectRef {
+    ObjectRef { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+}
+
+/// The entry of `metadata.ownerReferences` by which an object belongs to `owner` and is deleted with it.
+pub fn owner_reference(owner: &Header) -> Value {
+    json!({
+        "apiVersion": owner.api_version,
+        "kind": owner.kind,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": true,
+        "blockOwnerDeletion": true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+    #[serde(default)]
+    struct Body {
+        spec: Spec,
+    }
+
+    #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+    #[serde(default)]
+    struct Spec {
+        replicas: i32,
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_a_field_that_is_not_there() {
+        let header = Header {
+            api_version: "v1".to_owned(),
+            kind: "Thing".to_owned(),
+            namespace: "a".to_owned(),
+            name: "b".to_owned(),
+            uid: String::new(),
+            resource_version: String::new(),
+            generation: 0,
+            deleting: false,
+            labels: Vec::new(),
+        };
+        let read = |body: &str| Typed::<Body>::try_from(&Object { header: header.clone(), body: body.to_owned() });
+        assert_eq!(read(r#"{"spec": null}"#).map(|typed| typed.body).ok(), Some(Body::default()));
+        let failure = read(r#"{"spec": {"replicas": "two"}}"#).err().map(|failure| failure.message).unwrap_or_default();
+        assert!(failure.starts_with("cannot read Thing a/b: "), "{failure}");
+    }
+}

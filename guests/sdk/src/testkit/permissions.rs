@@ -1,0 +1,63 @@
+//! Which permissions a reconcile makes use of, to compare with those that its description asks for.
+
+use crate::{Argument, Effect, Endpoint, Permission, Plan, Statement, Value, kind};
+
+/// What the effects of a plan need. Status and finalizers of the reconciled object need nothing.
+pub(super) fn of_plan(plan: &Plan) -> Vec<Permission> {
+    let mut used = Vec::new();
+    for effect in &plan.effects {
+        match effect {
+            Effect::Apply(a) => used.push(Permission::Apply(kind(&a.object.api_version, &a.object.kind))),
+            Effect::Delete(d) => used.push(Permission::Delete(kind(&d.object.api_version, &d.object.kind))),
+            Effect::Label(l) => used.push(Permission::Label(kind(&l.object.api_version, &l.object.kind))),
+            Effect::GenerateSecret(secret) => used.push(Permission::GenerateSecret(secret.name.clone())),
+            Effect::Sql(execution) => {
+                used.push(Permission::SqlWrite(execution.endpoint.host.clone()));
+                used.extend(secrets(&execution.endpoint, &execution.statements));
+            }
+            Effect::Finalizer(_) | Effect::Status(_) => {}
+        }
+    }
+    used
+}
+
+/// The Secrets that a session and its statements refer to.
+pub(super) fn secrets(endpoint: &Endpoint, statements: &[Statement]) -> Vec<Permission> {
+    let arguments = statements.iter().flat_map(|statement| &statement.arguments);
+    let named = arguments.filter_map(|argument| match argument {
+        Argument::Value(Value::Secret(secret)) => Some(secret.name.clone()),
+        _ => None,
+    });
+    named.chain([endpoint.credentials.secret.clone()]).map(Permission::Secret).collect()
+}
+
+/// Whether one that is asked for allows what is used.
+pub(super) fn covers(asked: &Permission, used: &Permission) -> bool {
+    match (asked, used) {
+        (Permission::Secret(pattern), Permission::Secret(name))
+        | (Permission::GenerateSecret(pattern), Permission::GenerateSecret(name))
+        | (Permission::SqlRead(pattern), Permission::SqlRead(name))
+        | (Permission::SqlWrite(pattern), Permission::SqlWrite(name)) => matches(pattern, name),
+        _ => asked == used,
+    }
+}
+
+/// `*` stands for any run of characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(left) = name.strip_prefix(start) else { return false };
+    (0..=left.len()).filter(|at| left.is_char_boundary(*at)).any(|at| matches(rest, &left[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        assert!(matches("*-credentials", "a-credentials"));
+        assert!(matches("*.*-internal.*.svc.*", "a-0.a-internal.n.svc.cluster.local"));
+        assert!(!matches("*-credentials", "a-credentials-b"));
+        assert!(!matches("a", "ab"));
+    }
+}
