@@ -1,0 +1,80 @@
+{{- define "doltdb-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "doltdb-operator.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "doltdb-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "doltdb-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "doltdb-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "doltdb-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "doltdb-operator.serviceAccountName" -}}
+{{- default (ternary (include "doltdb-operator.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- define "doltdb-operator.leaseNamespace" -}}
+{{- default .Release.Namespace .Values.leaderElection.namespace }}
+{{- end }}
+
+{{- /* The subject of all bindings. */ -}}
+{{- define "doltdb-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "doltdb-operator.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+{{- end }}
+
+{{- /* The host's settings file. */ -}}
+{{- define "doltdb-operator.settings" -}}
+product: doltdb-operator
+domain: k8s.dolthub.com
+{{- with .Values.watchNamespaces }}
+namespaces: {{ toJson . }}
+{{- end }}
+{{- with .Values.leaderElection }}
+{{- if .enabled }}
+leaderElection:
+  name: {{ .id | quote }}
+  namespace: {{ include "doltdb-operator.leaseNamespace" $ | quote }}
+  leaseDurationSeconds: {{ .leaseDurationSeconds }}
+  renewDeadlineSeconds: {{ .renewDeadlineSeconds }}
+  retryPeriodSeconds: {{ .retryPeriodSeconds }}
+{{- end }}
+{{- end }}
+modules:
+  folder: /modules
+  # A folder in the volume, not the volume itself: the host creates it for itself alone.
+  cache: /var/cache/doltdb-operator/modules
+{{- with .Values.limits }}
+limits:
+  {{- range $limit, $value := . }}
+  {{ $limit }}: {{ int64 $value }}
+  {{- end }}
+{{- end }}
+reconcilers:
+  {{- range $slot, $reconciler := .Values.reconcilers }}
+  {{- if $reconciler }}
+  {{ $slot | quote }}:
+    {{- $settings := mustMergeOverwrite (deepCopy $.Values.settings) (default dict $reconciler.settings) }}
+    {{- set (deepCopy $reconciler) "settings" $settings | toYaml | nindent 4 }}
+  {{- end }}
+  {{- end }}
+{{- end }}
