@@ -1,0 +1,4 @@
+# The image that holds a pod's namespaces.
+FROM scratch
+COPY pause /pause
+ENTRYPOINT ["/pause"]

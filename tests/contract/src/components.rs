@@ -1,0 +1,50 @@
+//! Components for tests: the reconcilers as they are shipped, and the hostile one.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+use wit_component::ComponentEncoder;
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The component of a reconciler that is shipped.
+///
+/// # Panics
+/// When it has not been built: without it the tests would prove nothing.
+pub fn shipped(name: &str) -> Vec<u8> {
+    let folder = env::var_os("MODULES_DIR").unwrap_or_else(|| {
+        panic!("MODULES_DIR is not set: build the reconcilers with `cargo xtask guests`, and name the folder that it prints")
+    });
+    let file = Path::new(&folder).join(format!("{name}.wasm"));
+    fs::read(&file).unwrap_or_else(|e| panic!("cannot read {}: {e}; build the reconcilers with `cargo xtask guests`", file.display()))
+}
+
+/// The hostile component, built once for a process. `target` is the folder below which Cargo builds.
+///
+/// # Panics
+/// When it does not build.
+pub fn hostile(target: &Path) -> &'static [u8] {
+    static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
+    COMPONENT.get_or_init(|| {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--profile", "guest", "--target", "wasm32-unknown-unknown", "--package", "hostile", "--target-dir"])
+            .arg(target)
+            .current_dir(root())
+            .status()
+            .expect("cargo runs this test, so it can be run");
+        assert!(status.success(), "the hostile reconciler does not build");
+        let module = target.join("wasm32-unknown-unknown/guest/hostile.wasm");
+        let module = fs::read(&module).unwrap_or_else(|e| panic!("cannot read {}: {e}", module.display()));
+        let mut encoder = ComponentEncoder::default();
+        let encoder = encoder.validate(true).module(&module).expect("it is a module of the contract's world");
+        encoder.encode().expect("it makes a component")
+    })
+}

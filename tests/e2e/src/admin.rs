@@ -1,0 +1,65 @@
+//! The operator's admin server, as a person reaches it: through `kubectl port-forward`.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::Operator;
+
+/// For starting to forward, and for an answer.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+impl Operator {
+    /// What the leader's admin server answers to a path.
+    ///
+    /// # Errors
+    /// When it can't be reached or answers anything but 200.
+    pub async fn ask(&self, path: &str) -> Result<String> {
+        let pod = self.leader().await?;
+        let port = pod.spec.as_ref().and_then(|spec| spec.containers.first()?.ports.as_ref()?.first()).map(|port| port.container_port);
+        let port = port.context("the operator's pod declares no port")?;
+        let asked = async {
+            let (_forwarding, local) = forward(pod.namespace().as_deref().unwrap_or_default(), &pod.name_any(), port).await?;
+            get(local, path).await
+        };
+        timeout(DEADLINE, asked).await.with_context(|| format!("{path} was not answered in {} s", DEADLINE.as_secs()))?
+    }
+}
+
+/// Forwards a free local port for as long as the child lives.
+async fn forward(namespace: &str, pod: &str, port: i32) -> Result<(Child, u16)> {
+    let mut command = Command::new("kubectl");
+    command.args(["port-forward", "--namespace", namespace, &format!("pod/{pod}"), &format!(":{port}")]);
+    let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().context("cannot run kubectl")?;
+    let output = child.stdout.take().context("kubectl has an output")?;
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        // Forwarding from 127.0.0.1:40931 -> 8080
+        let local = line.strip_prefix("Forwarding from 127.0.0.1:").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        if let Some(local) = local {
+            // Further lines are of no interest, but their pipe has to stay open.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok((child, local));
+        }
+    }
+    anyhow::bail!("kubectl port-forward has ended")
+}
+
+async fn get(port: u16, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8(answer).context("the answer is no text")?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("the answer is no HTTP")?;
+    let status = head.lines().next().unwrap_or_default();
+    ensure!(status.contains(" 200 "), "{path}: {status}: {body}");
+    Ok(body.to_owned())
+}

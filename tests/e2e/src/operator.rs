@@ -1,0 +1,185 @@
+//! The operator as something that dies: its pods, which of them leads, and ways to end them.
+//!
+//! A crash is a SIGKILL of the process, so nothing is given back and nothing is said; the kubelet starts the container again in the same
+//! pod. A loss takes the pod away as well: frozen first, so that the lease is not given back either.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, LogParams, Patch, PatchParams},
+};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{Cluster, MINUTE, process::signal, wait_for};
+
+/// The installed operator.
+pub struct Operator {
+    cluster: Cluster,
+    pods: Api<Pod>,
+    leases: Api<Lease>,
+    deployments: Api<Deployment>,
+}
+
+impl Operator {
+    /// That of a cluster.
+    #[must_use]
+    pub fn of(cluster: &Cluster) -> Self {
+        let (client, namespace) = (&cluster.client, &cluster.operator_namespace);
+        Self {
+            pods: Api::namespaced(client.clone(), namespace),
+            leases: Api::namespaced(client.clone(), namespace),
+            deployments: Api::namespaced(client.clone(), namespace),
+            cluster: cluster.clone(),
+        }
+    }
+
+    /// The replicas that the Deployment wants.
+    ///
+    /// # Errors
+    /// When the API server fails.
+    pub async fn wanted(&self) -> Result<i32> {
+        Ok(self.cluster.deployment().await?.spec.and_then(|spec| spec.replicas).unwrap_or(1))
+    }
+
+    /// Sets the number of replicas, and waits until so many pods, and no others, are ready.
+    ///
+    /// # Errors
+    /// When they don't get ready.
+    pub async fn scale(&self, replicas: i32) -> Result<()> {
+        let deployment = self.cluster.deployment().await?.name_any();
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.deployments.patch(&deployment, &PatchParams::default(), &patch).await?;
+        self.settled().await
+    }
+
+    /// Waits until all wanted replicas are ready, none is on its way out, and one of them leads.
+    ///
+    /// # Errors
+    /// When that doesn't come.
+    pub async fn settled(&self) -> Result<()> {
+        wait_for("the operator is ready", MINUTE, async || {
+            let wanted = usize::try_from(self.wanted().await?)?;
+            let pods = self.list().await?;
+            let ready = pods.iter().filter(|pod| is_ready(pod) && pod.metadata.deletion_timestamp.is_none()).count();
+            ensure!(ready == wanted && pods.len() == wanted, "{ready} of {} pods are ready, {wanted} are wanted", pods.len());
+            if wanted > 0 {
+                self.leader().await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// The pod that holds the lease. The holder's identity begins with the pod's name.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn leader(&self) -> Result<Pod> {
+        let holder = self.holder().await?;
+        let pods = self.list().await?;
+        let names: Vec<_> = pods.iter().map(ResourceExt::name_any).collect();
+        let leads = |pod: &Pod| holder.starts_with(&pod.name_any());
+        pods.into_iter().find(leads).with_context(|| format!("the lease is held by {holder:?}, and the pods are {names:?}"))
+    }
+
+    async fn holder(&self) -> Result<String> {
+        let leases = self.leases.list(&ListParams::default()).await?.items;
+        let [lease] = leases.as_slice() else { bail!("there are {} leases, not 1", leases.len()) };
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
+        ensure!(!holder.is_empty(), "nobody holds lease {}", lease.name_any());
+        Ok(holder)
+    }
+
+    /// Replaces the pods in good order, so that none of them waits because it has crashed before.
+    ///
+    /// # Errors
+    /// When the new ones don't get ready.
+    pub async fn renew(&self) -> Result<()> {
+        for pod in self.list().await? {
+            self.pods.delete(&pod.name_any(), &DeleteParams::default()).await?;
+        }
+        self.settled().await
+    }
+
+    /// Kills the leader's process. Its container is started again.
+    ///
+    /// # Errors
+    /// When there is no leader, or its process isn't found.
+    pub async fn crash(&self) -> Result<()> {
+        signal(&self.leader().await?, Signal::KILL)
+    }
+
+    /// Waits until a crashed operator is back: the container was started anew, and it leads again.
+    ///
+    /// # Errors
+    /// When it isn't.
+    pub async fn back(&self) -> Result<()> {
+        wait_for("the operator was started again", MINUTE, async || {
+            let pods = self.list().await?;
+            let restarted = pods.iter().any(|pod| restarts(pod) > 0 && is_ready(pod));
+            ensure!(restarted, "no container was started again yet");
+            Ok(())
+        })
+        .await?;
+        self.settled().await
+    }
+
+    /// Takes the leader away without giving it a chance to say anything, and gives its pod's name.
+    ///
+    /// # Errors
+    /// When there is no leader, or its process isn't found.
+    pub async fn lose(&self) -> Result<String> {
+        let leader = self.leader().await?;
+        signal(&leader, Signal::STOP)?;
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+        self.pods.delete(&leader.name_any(), &at_once).await?;
+        Ok(leader.name_any())
+    }
+
+    /// Waits until another pod than this one holds the lease, and gives its name.
+    ///
+    /// # Errors
+    /// When none takes it in time.
+    pub async fn another_leads(&self, former: &str, limit: Duration) -> Result<String> {
+        wait_for("another replica leads", limit, async || {
+            let leader = self.leader().await?.name_any();
+            ensure!(leader != former, "{former} still holds the lease");
+            Ok(leader)
+        })
+        .await
+    }
+
+    /// The last lines of each pod's log.
+    ///
+    /// # Errors
+    /// When the pods can't be listed.
+    pub async fn last_words(&self, lines: i64) -> Result<String> {
+        let mut words = String::new();
+        for pod in self.list().await? {
+            let params = LogParams { tail_lines: Some(lines), ..LogParams::default() };
+            let log = self.pods.logs(&pod.name_any(), &params).await.unwrap_or_else(|error| format!("no log: {error}\n"));
+            words.push_str(&format!("{} (restarts {}):\n{log}", pod.name_any(), restarts(&pod)));
+        }
+        Ok(words)
+    }
+
+    async fn list(&self) -> Result<Vec<Pod>> {
+        let selector = self.cluster.deployment().await?.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default();
+        let labels: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        Ok(self.pods.list(&ListParams::default().labels(&labels.join(","))).await?.items)
+    }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    statuses.iter().map(|status| status.restart_count).sum()
+}

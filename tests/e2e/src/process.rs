@@ -1,0 +1,52 @@
+//! The processes in a pod. They are among this machine's: the tests run in the cluster's namespaces.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Namespace;
+
+impl Namespace {
+    /// Stops the processes of a pod where they are: it answers nothing any more, and nobody is told.
+    ///
+    /// # Errors
+    /// When there is no such pod, or its processes aren't found.
+    pub async fn freeze(&self, pod: &str) -> Result<()> {
+        self.signal(pod, Signal::STOP).await
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// As [`Self::freeze`].
+    pub async fn thaw(&self, pod: &str) -> Result<()> {
+        self.signal(pod, Signal::CONT).await
+    }
+
+    async fn signal(&self, pod: &str, number: Signal) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.name);
+        signal(&pods.get(pod).await?, number)
+    }
+}
+
+/// Sends a signal to all processes of a pod's containers.
+pub(crate) fn signal(pod: &Pod, signal: Signal) -> Result<()> {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let containers: Vec<_> =
+        statuses.iter().filter_map(|status| status.container_id.as_deref()?.split_once("://").map(|(_, id)| id)).collect();
+    let mut found = 0;
+    for entry in fs::read_dir("/proc").context("cannot list processes")?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
+        // A process may end while it is looked at.
+        let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
+        if containers.iter().any(|id| groups.contains(id)) {
+            kill_process(pid, signal).with_context(|| format!("cannot signal process {}", pid.as_raw_nonzero()))?;
+            found += 1;
+        }
+    }
+    ensure!(found > 0, "no process of pod {} is among this machine's", pod.name_any());
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! A Dolt server process on loopback with a folder of its own. It ends with its value.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use mysql_async::{Conn, OptsBuilder};
+use tempfile::TempDir;
+
+const READY: Duration = Duration::from_secs(60);
+
+/// A running server with an empty folder and the administrator `root` without password.
+pub struct Server {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    folder: TempDir,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Panics
+    /// When `DOLT_BIN` isn't set, or the server doesn't come up.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut server = Self { port: free_port(), folder, process: None };
+        let cluster = format!(
+            "cluster:\n  standby_remotes:\n  - name: other\n    remote_url_template: http://127.0.0.1:{}/{{database}}\n  \
+             bootstrap_role: primary\n  bootstrap_epoch: 1\n  remotesapi:\n    address: 127.0.0.1\n    port: {}\n",
+            free_port(),
+            free_port()
+        );
+        let config = format!("log_level: warning\nlistener:\n  host: 127.0.0.1\n  port: {}\n{cluster}", server.port);
+        fs::write(server.folder.path().join("config.yaml"), config).expect("the folder is writable");
+        server.up().await;
+        server
+    }
+
+    /// Ends the process and waits for it; data stays.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().and_then(|()| process.wait()).expect("the server can be ended");
+        }
+    }
+
+    /// Starts it again on the same data and port.
+    ///
+    /// # Panics
+    /// When it doesn't come up.
+    pub async fn up(&mut self) {
+        let binary = std::env::var_os("DOLT_BIN")
+            .expect("DOLT_BIN is not set: these tests need a Dolt server. Run `DOLT_BIN=/path/to/dolt cargo test --release -p sql-tests`");
+        let folder = self.folder.path();
+        let log = fs::File::create(folder.join("log")).expect("the folder is writable");
+        let process = Command::new(&binary)
+            .args(["sql-server", "--config", "config.yaml"])
+            .current_dir(folder)
+            .env("HOME", folder)
+            .env("DOLT_ROOT_PATH", folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.unwrap_or_else(|e| panic!("cannot run {}: {e}", Path::new(&binary).display())));
+        self.ready().await;
+    }
+
+    async fn ready(&mut self) {
+        let opts = OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(self.port).user(Some("root")).prefer_socket(false);
+        let started = Instant::now();
+        loop {
+            let ended = self.process.as_mut().and_then(|process| process.try_wait().ok().flatten());
+            if ended.is_some() || started.elapsed() > READY {
+                let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                panic!("the server is not ready ({ended:?}):\n{log}");
+            }
+            match Conn::new(opts.clone()).await {
+                Ok(conn) => break drop(conn.disconnect().await),
+                // Refused at once while nothing listens: this is the pause between two tries.
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound listener").port()
+}
