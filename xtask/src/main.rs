@@ -1,0 +1,165 @@
+//! `cargo xtask`: the project's commands. This file knows the command line and who answers which command, nothing else.
+
+mod cache;
+mod cargo;
+mod cluster;
+mod crds;
+mod demo;
+mod deploy;
+mod guests;
+mod images;
+mod lint;
+mod preflight;
+mod repo;
+mod run;
+mod test;
+mod tools;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::cache::Cache;
+use crate::cluster::Cluster;
+
+/// The project's commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 120)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// The development cluster: a real single-node Kubernetes in namespaces of its own
+    Cluster {
+        /// Which one: clusters of different names run side by side
+        #[arg(long, global = true, default_value = cluster::DEV)]
+        name: String,
+        #[command(subcommand)]
+        command: ClusterTask,
+    },
+    /// Show the operator at work: cluster, image, charts, examples, and what to try next
+    Demo {
+        /// A context of your own cluster; nothing else is touched
+        #[arg(long)]
+        context: Option<String>,
+        /// The kubeconfig of your own cluster
+        #[arg(long, value_name = "FILE")]
+        kubeconfig: Option<PathBuf>,
+        /// The operator's image, where your cluster can pull it; for kind it is built and loaded
+        #[arg(long, value_name = "REPOSITORY:TAG")]
+        image: Option<String>,
+    },
+    /// Run every test: commands, host, contract, guests, and end to end on a cluster of their own
+    Test {
+        /// Leave out what needs the cluster
+        #[arg(long)]
+        no_cluster: bool,
+        /// Leave the cluster up afterwards
+        #[arg(long, conflicts_with = "no_cluster")]
+        keep: bool,
+        /// End-to-end tests at a time
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        threads: u32,
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Build the reconcilers as components and print their sizes
+    Guests {
+        /// Also put them into this folder
+        #[arg(long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
+    /// Build the operator's image, load it into a running cluster and print its name
+    Image {
+        /// Which cluster
+        #[arg(long, default_value = cluster::DEV)]
+        name: String,
+    },
+    /// Generate the CustomResourceDefinitions
+    Crds {
+        /// Change nothing, and fail when they are not current
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check format, lints, licenses, charts and generated files
+    Lint,
+}
+
+#[derive(Subcommand)]
+enum ClusterTask {
+    /// Start it, or repair it, and wait until it is ready
+    Up,
+    /// End it and remove all that it left
+    Down,
+    /// Show whether it runs, its node and its pods
+    Status,
+    /// Run its kubectl
+    Kubectl {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run any command inside: its addresses are reached, its names resolve, KUBECONFIG is set
+    Exec {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Show the logs of its programs
+    Logs {
+        /// apiserver, containerd, controller-manager, etcd, kubelet, node, proxy, scheduler
+        component: Option<String>,
+        /// Go on showing what is written
+        #[arg(short, long)]
+        follow: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run::begin().and_then(|()| perform(arguments.command)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<ExitCode> {
+    let cache = Cache::open()?;
+    match task {
+        Task::Cluster { name, command } => return cluster(&Cluster::named(&cache, &name)?, command),
+        Task::Demo { context, kubeconfig, image } => demo::demo(&cache, demo::Wish { context, kubeconfig, image })?,
+        Task::Test { no_cluster, keep, threads, filter } => test::test(&cache, &test::Wish { no_cluster, keep, filter, threads })?,
+        Task::Guests { output } => {
+            let built = guests::build(&cache)?;
+            output.iter().try_for_each(|folder| guests::copy(&built, folder))?;
+        }
+        Task::Image { name } => demo::image(&cache, &Cluster::named(&cache, &name)?)?,
+        Task::Crds { check } => crds::generate(&cache, check)?,
+        Task::Lint => lint::lint(&cache)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn cluster(cluster: &Cluster, task: ClusterTask) -> Result<ExitCode> {
+    match task {
+        ClusterTask::Up => cluster.up()?,
+        ClusterTask::Down => cluster.down()?,
+        ClusterTask::Status => cluster.status()?,
+        ClusterTask::Kubectl { arguments } => return code(run::status(cluster.kubectl()?.args(arguments))?),
+        ClusterTask::Exec { command } => return code(run::status(cluster.command(&command[0])?.args(&command[1..]))?),
+        ClusterTask::Logs { component, follow } => cluster.show_logs(component.as_deref(), follow)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A program that was run for the user: its status is ours.
+fn code(status: std::process::ExitStatus) -> Result<ExitCode> {
+    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
+}
