@@ -34,6 +34,11 @@ pub const ANNOTATION_REPLICATION: &str = "k8s.dolthub.com/replication";
 /// On the pod template: digest of the configuration, so that a change of it restarts pods.
 pub const ANNOTATION_CONFIG_HASH: &str = "k8s.dolthub.com/configmap-hash";
 
+/// On a DoltDB: the pod that should become primary now, by name. Each new value is acted upon once.
+pub const ANNOTATION_SWITCHOVER: &str = "k8s.dolthub.com/switchover-to";
+/// On a DoltDB: `<pod>@<epoch>` makes this pod primary although data that others have may be lost. Valid for that epoch only.
+pub const ANNOTATION_PROMOTE: &str = "k8s.dolthub.com/promote";
+
 /// Finalizer of Database.
 pub const FINALIZER_DATABASE: &str = "database.k8s.dolthub.com/finalizer";
 /// Finalizer of User.

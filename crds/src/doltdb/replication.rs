@@ -20,8 +20,8 @@ pub struct ReplicationSpec {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct PrimarySpec {
-    /// Ordinal of the pod that should be primary, from 0. Default: 0. Changing it asks for a switchover; the operator writes it when it
-    /// has failed over.
+    /// Ordinal of the pod that should be primary, from 0. Default: 0. Changing it asks for a switchover. The operator never writes it:
+    /// who is primary stands in `status.currentPrimary`, also after a failover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod_index: Option<i32>,
     /// Whether a standby takes over when the primary is lost. Default: true.

@@ -1,15 +1,18 @@
 //! Reconciler of DoltDB: observes the cluster and its servers, decides who is primary and what stands in the way, and plans the children,
 //! the role labels and the status.
 //!
-//! It creates; growing volumes, changing the number of servers with care, rolling updates and switchovers are not its business yet, and where
-//! the spec asks for one of them it changes nothing that would do harm and says so.
+//! Growing volumes, and turning replication on and off, are not its business yet; where the spec asks for one of them it changes nothing that
+//! would do harm and says so.
 
 mod build;
 mod observe;
-mod recover;
+mod pod;
+mod primary;
 mod roles;
+mod server;
 mod status;
 mod target;
+mod update;
 mod validate;
 
 use std::time::Duration;
@@ -20,9 +23,10 @@ use serde_json::json;
 
 use crate::{
     observe::Observed,
-    recover::{Recovery, recovery},
+    primary::{Act, Situation, Step},
     roles::{Leadership, highest_epoch, leadership},
     target::Target,
+    update::{Replacement, replacement},
     validate::{Gate, gate, resize},
 };
 
@@ -65,6 +69,7 @@ impl Reconciler for DoltDBReconciler {
                 Permission::Apply(budget.clone()),
                 Permission::Delete(service),
                 Permission::Delete(budget),
+                Permission::Delete(pod.clone()),
                 Permission::Label(pod),
                 Permission::Secret("*-credentials".to_owned()),
                 Permission::SqlRead(servers.to_owned()),
@@ -84,27 +89,50 @@ impl Reconciler for DoltDBReconciler {
         let gate = gate(&target, &observed);
         let leadership = leadership(&observed.servers, target.recorded_epoch(), target.spec.replicas());
 
-        let mut plan = Plan::new();
-        let mut epoch = highest_epoch(&observed.servers, target.recorded_epoch());
-        let recovery = recover_if_needed(world, &target, &observed, &leadership);
-        if let Some(Recovery::Record(next)) = &recovery {
-            epoch = *next;
-        }
-        // First, because a failed effect ends the plan, and because an epoch is recorded before it is used.
-        tell(
+        let step = primary::decide(&Situation {
             world,
-            request,
-            &mut plan,
-            &Decision { target: &target, observed: &observed, gate: &gate, leadership: &leadership, epoch, recovery: recovery.as_ref() },
-        )?;
-        if let Some(Recovery::Promote { ordinal, execution }) = recovery {
-            plan.event(Severity::Normal, "PrimaryNew", "Recover", format!("Configuring new primary at index '{ordinal}'"));
-            plan.sql(*execution);
-        }
+            target: &target,
+            observed: &observed,
+            leadership: &leadership,
+            last: request.last.as_ref(),
+        });
+        // A primary that is on its way takes all servers that there are.
+        let settled = step.transition.is_none() && step.act.is_none();
+        let replacement = if settled { replacement(&target, &observed, &leadership) } else { Replacement::None };
+
+        let mut plan = Plan::new();
+        let decision =
+            Decision { target: &target, observed: &observed, gate: &gate, leadership: &leadership, step: &step, replacement: &replacement };
+        // First, because a failed effect ends the plan, and because what is under way is recorded before anything is done for it.
+        decision.tell(world, request, &mut plan)?;
+        roles::label_primary(&target, &observed, &leadership, &mut plan);
+        act(&step, &mut plan);
         build::children(&target, &observed, &gate, &leadership, &mut plan);
-        roles::label(&target, &observed, &leadership, &mut plan);
-        plan.after(pause(&target, &observed, &leadership));
+        roles::label(&target, &observed, &leadership, step.reserved(), &mut plan);
+        if let Replacement::Now(pod) = &replacement {
+            plan.event(Severity::Normal, "ReplacingPod", "Update", format!("Replacing pod '{}', which is of an older revision", pod.name));
+            plan.delete(pod);
+        }
+        let pause = pause(&target, &observed, &leadership);
+        plan.after(step.look_again.map_or(pause, |sooner| sooner.min(pause)));
         Ok(plan)
+    }
+}
+
+/// What is done about the primary.
+fn act(step: &Step, plan: &mut Plan) {
+    for (severity, reason, action, message) in &step.events {
+        plan.event(*severity, reason, action, message.clone());
+    }
+    match &step.act {
+        Some(Act::StepDown(execution) | Act::Promote { execution, .. }) => {
+            plan.sql((**execution).clone());
+        }
+        Some(Act::Fence(pod)) => {
+            plan.label(pod, &[(crds::names::LABEL_CLUSTER_ROLE, None)]);
+            plan.delete_within(pod, Some(primary::FENCE_GRACE));
+        }
+        None => {}
     }
 }
 
@@ -114,48 +142,48 @@ struct Decision<'a> {
     observed: &'a Observed,
     gate: &'a Gate,
     leadership: &'a Leadership,
-    epoch: u64,
-    recovery: Option<&'a Recovery>,
+    step: &'a Step,
+    replacement: &'a Replacement,
 }
 
-/// Only where all pods of a cluster run and nobody leads them.
-fn recover_if_needed(world: &dyn World, target: &Target, observed: &Observed, leadership: &Leadership) -> Option<Recovery> {
-    let replicas = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas)?;
-    let nobody = target.replication.enabled
-        && observed.is_as_specified(target)
-        && *leadership == Leadership::Nobody
-        && replicas == target.spec.replicas();
-    nobody.then(|| recovery(world, target, observed))
-}
-
-/// Status and events.
-fn tell(world: &dyn World, request: &Request, plan: &mut Plan, decision: &Decision<'_>) -> Result<(), Failure> {
-    let Decision { target, observed, gate, leadership, epoch, recovery } = decision;
-    let why_nobody = match recovery {
-        Some(Recovery::Impossible(why)) => why.clone(),
-        Some(Recovery::Record(_) | Recovery::Promote { .. }) => format!("{} is being promoted", target.pod(target.recorded_primary())),
-        None => "none has been asked yet".to_owned(),
-    };
-    let roles = status::roles_ready(target, observed, leadership, &why_nobody);
-    let (ready, warn) = status::ready(target, observed, gate.obstacle(), request.last.as_ref(), roles);
-
-    let mut conditions = Conditions::of(request)?;
-    report(world, &mut conditions, plan, &ready, warn);
-    if let Some(update) = status::Update::of(target, observed) {
-        conditions.set(world, "Updated", &update.verdict());
+impl Decision<'_> {
+    /// Status and events.
+    fn tell(&self, world: &dyn World, request: &Request, plan: &mut Plan) -> Result<(), Failure> {
+        let Decision { target, observed, gate, leadership, step, replacement } = self;
+        let roles = status::roles_ready(target, observed, leadership, step);
+        let (ready, warn) = status::ready(target, observed, gate.obstacle(), request.last.as_ref(), roles);
+        let mut conditions = Conditions::of(request)?;
+        // What is done about the primary is told by a condition and an event of its own.
+        report(world, &mut conditions, plan, &ready, warn && step.verdict.is_none());
+        if let Some((verdict, warn)) = &step.verdict
+            && conditions.set(world, "PrimarySwitched", verdict)
+            && !verdict.holds
+        {
+            let severity = if *warn { Severity::Warning } else { Severity::Normal };
+            plan.event(severity, &verdict.reason, "SwitchPrimary", verdict.message.clone());
+        }
+        if let Some(update) = status::Update::of(target, observed) {
+            conditions.set(world, "Updated", &update.verdict(replacement));
+        }
+        let storage = status::storage_verdict(&resize(target, observed), conditions.get("StorageResized").is_some());
+        if let Some(verdict) = storage
+            && conditions.set(world, "StorageResized", &verdict)
+            && !verdict.holds
+        {
+            plan.event(Severity::Warning, &verdict.reason, "Resize", verdict.message.clone());
+        }
+        let seen = highest_epoch(&observed.servers, target.recorded_epoch());
+        let epoch = match step.act {
+            Some(Act::Promote { epoch, .. }) => seen.max(epoch),
+            _ => seen,
+        };
+        let mut status = status::status(target, observed, leadership, epoch, &ready, gate.obstacle().is_some());
+        status::remember(world, &mut status, target, observed, leadership, step);
+        let mut status = serde_json::to_value(status).map_err(|error| status::unwritable(&error))?;
+        status["conditions"] = json!(conditions.into_list());
+        plan.status(&status);
+        Ok(())
     }
-    let storage = status::storage_verdict(&resize(target, observed), conditions.get("StorageResized").is_some());
-    if let Some(verdict) = storage
-        && conditions.set(world, "StorageResized", &verdict)
-        && !verdict.holds
-    {
-        plan.event(Severity::Warning, &verdict.reason, "Resize", verdict.message.clone());
-    }
-    let status = status::status(target, observed, leadership, *epoch, &ready, gate.obstacle().is_some());
-    let mut status = serde_json::to_value(status).map_err(|error| status::unwritable(&error))?;
-    status["conditions"] = json!(conditions.into_list());
-    plan.status(&status);
-    Ok(())
 }
 
 fn pause(target: &Target, observed: &Observed, leadership: &Leadership) -> Duration {

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use crds::names;
-use dolt::{READ_DEADLINE, Report, role_statement};
-use sdk::{Failure, Header, Query, Rows, RowsExt, Selector, SqlError, Typed, World, ident, reference, sql};
+use sdk::{Failure, Header, Selector, Typed, World, reference};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::target::Target;
+use crate::{
+    pod::{self, Pod},
+    server::{self, Server},
+    target::Target,
+};
 
 /// What is there.
 #[derive(Debug)]
@@ -29,15 +32,6 @@ pub(crate) struct Observed {
     pub(crate) pods: BTreeMap<i32, Typed<Pod>>,
     /// What the servers in the started pods say, or why they don't.
     pub(crate) servers: BTreeMap<i32, Result<Server, String>>,
-}
-
-/// What one server of a cluster says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Server {
-    /// Its role.
-    pub(crate) report: Report,
-    /// The pods that it counts among its cluster. Empty as long as there is no database.
-    pub(crate) peers: Vec<String>,
 }
 
 /// The parts of a StatefulSet that are of concern.
@@ -91,52 +85,6 @@ struct Child {
     metadata: Owned,
 }
 
-/// The parts of a Pod that are of concern.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Pod {
-    metadata: Owned,
-    status: PodStatus,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PodStatus {
-    conditions: Vec<PodCondition>,
-    container_statuses: Vec<ContainerStatus>,
-    init_container_statuses: Vec<ContainerStatus>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PodCondition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    message: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ContainerStatus {
-    name: String,
-    started: bool,
-    state: ContainerState,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ContainerState {
-    waiting: Option<Waiting>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Waiting {
-    reason: String,
-    message: String,
-}
-
 const OWNERS: &[&str] = &["/metadata/ownerReferences"];
 
 impl Observed {
@@ -159,7 +107,7 @@ impl Observed {
             ],
         )?;
         let pods = match &stateful_set {
-            Some(stateful_set) => pods(world, target, &stateful_set.header.uid)?,
+            Some(stateful_set) => pod::pods(world, target, &stateful_set.header.uid)?,
             None => BTreeMap::new(),
         };
         Ok(Self {
@@ -169,7 +117,7 @@ impl Observed {
             config: config(world, target)?,
             foreign_service_account: foreign_service_account(world, target)?,
             superfluous: superfluous(world, target)?,
-            servers: if target.replication.enabled { servers(world, target, &pods) } else { BTreeMap::new() },
+            servers: if target.replication.enabled { server::servers(world, target, &pods) } else { BTreeMap::new() },
             stateful_set,
             pods,
         })
@@ -187,31 +135,6 @@ impl Observed {
     }
 }
 
-impl Pod {
-    /// Whether it counts as ready.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True")
-    }
-
-    /// Whether its server has answered once since the container began.
-    fn is_started(&self) -> bool {
-        self.status.container_statuses.iter().any(|c| c.name == "dolt" && c.started)
-    }
-
-    /// What keeps it from running, if Kubernetes says so.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        let unscheduled = self.status.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False");
-        if let Some(condition) = unscheduled {
-            return Some(format!("not scheduled: {}", condition.message));
-        }
-        let containers = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
-        containers.filter_map(|c| c.state.waiting.as_ref().map(|waiting| (c, waiting))).find_map(|(container, waiting)| {
-            let ordinary = matches!(waiting.reason.as_str(), "" | "PodInitializing" | "ContainerCreating");
-            (!ordinary).then(|| format!("container {}: {}: {}", container.name, waiting.reason, waiting.message))
-        })
-    }
-}
-
 impl Owned {
     /// Whether the object belongs to a DoltDB with replication, if it says so.
     pub(crate) fn replicates(&self) -> Option<bool> {
@@ -222,61 +145,6 @@ impl Owned {
     pub(crate) fn controller(&self) -> Option<&Owner> {
         self.owner_references.iter().find(|owner| owner.controller)
     }
-}
-
-fn pods(world: &dyn World, target: &Target, stateful_set: &str) -> Result<BTreeMap<i32, Typed<Pod>>, Failure> {
-    let selector = Selector::new("v1", "Pod", target.namespace()).label(names::LABEL_NAME, target.name()).fields(&[
-        "/metadata/ownerReferences",
-        "/status/conditions/type",
-        "/status/conditions/status",
-        "/status/conditions/message",
-        "/status/containerStatuses/name",
-        "/status/containerStatuses/started",
-        "/status/containerStatuses/state/waiting",
-        "/status/initContainerStatuses/name",
-        "/status/initContainerStatuses/state/waiting",
-    ]);
-    let pods = world.select_as::<Pod>(&selector)?;
-    // The selector's label is a common one: what counts is who controls the pod.
-    let ours = pods.into_iter().filter(|pod| pod.body.metadata.controller().is_some_and(|owner| owner.uid == stateful_set));
-    Ok(ours.filter_map(|pod| Some((names::ordinal(&pod.header.name)?, pod))).collect())
-}
-
-/// Asks all started servers at once for their role and their peers.
-///
-/// Others aren't asked: the name of a pod that has just begun may not be known yet, and that answer is kept by name servers for a while.
-fn servers(world: &dyn World, target: &Target, pods: &BTreeMap<i32, Typed<Pod>>) -> BTreeMap<i32, Result<Server, String>> {
-    let started: Vec<i32> = pods.iter().filter(|(_, pod)| pod.body.is_started()).map(|(ordinal, _)| *ordinal).collect();
-    let questions: Vec<Query> = started
-        .iter()
-        .map(|ordinal| Query {
-            endpoint: target.servers.pod(*ordinal),
-            database: None,
-            statements: vec![
-                role_statement(),
-                sql!("SELECT DISTINCT standby_remote FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status")),
-            ],
-            deadline: READ_DEADLINE,
-            max_rows: 1_000,
-        })
-        .collect();
-    if questions.is_empty() {
-        return BTreeMap::new();
-    }
-    started.into_iter().zip(world.query(&questions).iter().map(server)).collect()
-}
-
-fn server(answer: &Result<Vec<Rows>, SqlError>) -> Result<Server, String> {
-    let report = Report::of(answer)?;
-    let names = answer
-        .as_ref()
-        .ok()
-        .and_then(|results| results.get(1))
-        .map(|rows| rows.column(0))
-        .transpose()
-        .map_err(|error| error.to_string())?;
-    let peers = names.unwrap_or_default().iter().filter_map(|name| name.text().ok().map(ToOwned::to_owned)).collect();
-    Ok(Server { report, peers })
 }
 
 fn missing_credentials(world: &dyn World, target: &Target) -> Result<Option<Vec<&'static str>>, Failure> {

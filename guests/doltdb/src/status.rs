@@ -2,12 +2,15 @@
 
 use crds::{ReplicationRole, names};
 use dolt::{Obstacle, Role};
-use sdk::{Failure, FailureKind, Outcome, Verdict};
+use sdk::{Failure, FailureKind, Outcome, Verdict, World, rfc3339_millis};
 
 use crate::{
     observe::{Observed, StatefulSet},
+    primary::{Reason, Step, content::same},
     roles::{Leadership, knows},
+    server::Progress,
     target::Target,
+    update::Replacement,
     validate::Resize,
 };
 
@@ -38,11 +41,15 @@ impl Update {
     }
 
     /// The condition `Updated`.
-    pub(crate) fn verdict(self) -> Verdict {
+    pub(crate) fn verdict(self, replacement: &Replacement) -> Verdict {
+        let with_reason = |words: &str| match replacement {
+            Replacement::Wait(why) => format!("{words}: {why}"),
+            Replacement::None | Replacement::Now(_) => words.to_owned(),
+        };
         match self {
             Self::Done => Verdict::yes("Updated", "Updated"),
-            Self::Running => Verdict::no("Updating", "Updating"),
-            Self::Pending => Verdict::no("PendingUpdate", "Pending update"),
+            Self::Running => Verdict::no("Updating", with_reason("Updating")),
+            Self::Pending => Verdict::no("PendingUpdate", with_reason("Pending update")),
         }
     }
 }
@@ -114,13 +121,16 @@ fn pods_ready(target: &Target, observed: &Observed, stateful_set: &StatefulSet, 
 }
 
 /// Whether there is exactly one primary and each other server follows it, at its epoch.
-pub(crate) fn roles_ready(target: &Target, observed: &Observed, leadership: &Leadership, why_nobody: &str) -> Result<(), Obstacle> {
+pub(crate) fn roles_ready(target: &Target, observed: &Observed, leadership: &Leadership, step: &Step) -> Result<(), Obstacle> {
     if !target.replication.enabled {
         return Ok(());
     }
     let leader = match leadership {
         Leadership::One(leader) => *leader,
-        Leadership::Nobody => return Err(Obstacle::new("WaitingForPrimary", format!("no server is primary: {why_nobody}"))),
+        Leadership::Nobody => {
+            let why = step.leaderless.as_deref().unwrap_or("none has been asked yet");
+            return Err(Obstacle::new("WaitingForPrimary", format!("no server is primary: {why}")));
+        }
         Leadership::Stale { ordinal, epoch, highest } => {
             let pod = target.pod(*ordinal);
             let message =
@@ -196,7 +206,54 @@ pub(crate) fn status(
         replicas: Some(observed.stateful_set.as_ref().map_or(0, |set| set.body.status.ready_replicas)),
         replication_status,
         replication_epoch: i64::try_from(epoch).ok().filter(|epoch| *epoch > 0),
+        ..crds::DoltDBStatus::default()
     }
+}
+
+/// What later rounds have to know: the change that is under way, which wishes are fulfilled, and, for the time when the primary is lost, who
+/// had its data.
+pub(crate) fn remember(
+    world: &dyn World,
+    status: &mut crds::DoltDBStatus,
+    target: &Target,
+    observed: &Observed,
+    leadership: &Leadership,
+    step: &Step,
+) {
+    if !target.replication.enabled {
+        return;
+    }
+    let before = &target.status;
+    status.transition = step.transition.as_ref().map(|transition| transition.written(target));
+    if let Some(transition) = &step.transition {
+        let phase = if transition.reason == Reason::Failover { "FailingOver" } else { "SwitchingOver" };
+        status.phase = Some(phase.to_owned());
+    }
+    status.primary_silent_since = step.silent_since.map(rfc3339_millis);
+    let wish = target.metadata.annotations.get(names::ANNOTATION_SWITCHOVER).cloned();
+    status.requested_switchover = if step.fulfilled { wish } else { before.requested_switchover.clone() };
+    let wanted = Some(target.replication.pod_index);
+    status.requested_primary_pod_index = if step.fulfilled { wanted } else { before.requested_primary_pod_index };
+
+    status.caught_up_standbys.clone_from(&before.caught_up_standbys);
+    status.databases.clone_from(&before.databases);
+    let Leadership::One(leader) = leadership else { return };
+    let Some(Ok(primary)) = observed.servers.get(leader) else { return };
+    let follows = |ordinal: &i32| {
+        let name = target.pod(*ordinal);
+        let Some(Ok(server)) = observed.servers.get(ordinal) else { return before.caught_up_standbys.contains(&name) };
+        server.report.role == Role::Standby
+            && server.report.epoch == primary.report.epoch
+            && primary.knows(&name)
+            && match primary.progress_of(&name) {
+                Progress::CaughtUp => true,
+                Progress::Behind(_) => false,
+                Progress::Unknown => same(world, target, *leader, *ordinal).unwrap_or(false),
+            }
+    };
+    let standbys = observed.pods.keys().filter(|ordinal| *ordinal != leader && follows(ordinal));
+    status.caught_up_standbys = standbys.map(|ordinal| target.pod(*ordinal)).collect();
+    status.databases = primary.databases().into_iter().map(ToOwned::to_owned).collect();
 }
 
 /// What has been decided, as a failure to decide has no place in a status.

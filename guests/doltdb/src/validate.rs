@@ -1,7 +1,7 @@
 //! What stands in the way before anything is built: mistakes in the spec, changes that would do harm, things that the user has to provide.
 
 use crds::{FieldError, Quantity, names};
-use dolt::{Obstacle, Role};
+use dolt::Obstacle;
 
 use crate::{observe::Observed, target::Target};
 
@@ -65,23 +65,7 @@ fn refused_change(target: &Target, observed: &Observed) -> Option<Obstacle> {
         );
         return Some(Obstacle::new("ReplicationChangeRefused", message));
     }
-    let running = stateful_set.spec.replicas.unwrap_or(1);
-    let wanted = target.spec.replicas();
-    if !target.replication.enabled || wanted >= running {
-        return None;
-    }
-    let doomed = |ordinal: i32| ordinal >= wanted;
-    let recorded = Some(target.recorded_primary()).filter(|ordinal| doomed(*ordinal));
-    let says_so = observed
-        .servers
-        .iter()
-        .find(|(ordinal, server)| doomed(**ordinal) && server.as_ref().is_ok_and(|server| server.report.role == Role::Primary));
-    let primary = says_so.map(|(ordinal, _)| *ordinal).or(recorded)?;
-    let message = format!(
-        "spec.replicas: {wanted} would remove the primary \"{}\": make a pod with a lower number primary first, or set spec.replicas back to {running}",
-        target.pod(primary)
-    );
-    Some(Obstacle::new("ScaleDownRefused", message))
+    None
 }
 
 fn credentials(target: &Target, observed: &Observed) -> Option<Obstacle> {

@@ -122,6 +122,18 @@ pub fn rfc3339(time: Timestamp) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
+/// A time with its milliseconds, as RFC 3339 in UTC.
+pub fn rfc3339_millis(time: Timestamp) -> String {
+    let millis = i64::try_from(time).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
+/// The time that a text in RFC 3339 means; none where it means none.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let time: jiff::Timestamp = text.parse().ok()?;
+    Timestamp::try_from(time.as_millisecond()).ok()
+}
+
 #[cfg(all(test, feature = "testkit"))]
 mod tests {
     use super::*;

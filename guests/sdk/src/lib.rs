@@ -20,7 +20,7 @@ pub mod testkit;
 
 pub use answer::{AnswerError, Cell, RowsExt};
 pub use bindings::controller::reconciler::types::*;
-pub use condition::{Condition, Conditions, Verdict, rfc3339};
+pub use condition::{Condition, Conditions, Verdict, parse_rfc3339, rfc3339, rfc3339_millis};
 pub use describe::kind;
 pub use imports::Imports;
 #[cfg(target_arch = "wasm32")]

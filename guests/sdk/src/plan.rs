@@ -39,10 +39,16 @@ impl Plan {
 
     /// Deletes an object that has been read; what it owns goes afterwards.
     pub fn delete(&mut self, object: &Header) -> &mut Self {
+        self.delete_within(object, None)
+    }
+
+    /// The same, with the seconds that it gets to end; none: as the object says.
+    pub fn delete_within(&mut self, object: &Header, grace: Option<u32>) -> &mut Self {
         self.effects.push(Effect::Delete(Deletion {
             object: object.reference(),
             uid: object.uid.clone(),
             propagation: Propagation::Background,
+            grace,
         }));
         self
     }

@@ -108,7 +108,7 @@ impl Performer {
     /// # Errors
     /// As [`Performer::apply`]. That it is gone already is no error.
     pub async fn delete(&self, deletion: &Deletion) -> Result<Applied, EffectFailure> {
-        let Deletion { object, uid, propagation } = deletion;
+        let Deletion { object, uid, propagation, grace } = deletion;
         let (api, resource) = self.api(object)?;
         let params = DeleteParams {
             preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
@@ -117,11 +117,13 @@ impl Performer {
                 Propagation::Foreground => PropagationPolicy::Foreground,
                 Propagation::Orphan => PropagationPolicy::Orphan,
             }),
+            grace_period_seconds: *grace,
             ..DeleteParams::default()
         };
         if let Ok(Some(stored)) = self.cluster.stored(object).await
             && stored.header.uid == *uid
             && stored.header.deleting
+            && grace.is_none_or(|grace| ends_within(&stored.body, grace))
         {
             return Ok(Applied::Unchanged);
         }
@@ -264,6 +266,12 @@ impl Performer {
         };
         Ok((api, resource))
     }
+}
+
+/// Whether an object that is being deleted has no more than these seconds.
+fn ends_within(body: &Value, grace: u32) -> bool {
+    let granted = body.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
+    granted.is_some_and(|granted| granted <= u64::from(grace))
 }
 
 fn hash(value: &Value) -> u64 {

@@ -35,7 +35,7 @@ pub use manifest::{expected, file, folder};
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use pods::{Pods, Seen};
-pub use quiet::writes_within;
+pub use quiet::Watched;
 pub use ready::{Condition, condition, text};
 pub use sql::Sql;
 pub use wait::{MINUTE, seconds, wait_for, wait_for_at_once};
@@ -48,6 +48,9 @@ pub async fn in_namespace(prefix: &str, test: impl AsyncFnOnce(&Namespace) -> Re
     let cluster = Cluster::connect().await?;
     let namespace = Namespace::create(&cluster, prefix).await?;
     let outcome = AssertUnwindSafe(test(&namespace)).catch_unwind().await;
+    if let Ok(Err(error)) = &outcome {
+        eprintln!("{error:#}");
+    }
     if !matches!(outcome, Ok(Ok(()))) {
         eprintln!("{}", report::of(&namespace).await);
     }

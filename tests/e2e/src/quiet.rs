@@ -5,28 +5,47 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::{StreamExt, future::try_join_all};
 use kube::{
-    ResourceExt,
-    api::{ListParams, WatchParams},
+    Api, ResourceExt,
+    api::{DynamicObject, ListParams, WatchParams},
     core::WatchEvent,
 };
 
 use crate::Namespace;
 
-/// Every change of objects of these kinds within a time, in words, but for those that the kubelet reports; no change gives an empty list.
-///
-/// # Errors
-/// When the objects can't be watched.
-pub async fn writes_within(namespace: &Namespace, kinds: &[&str], time: Duration) -> Result<Vec<String>> {
-    let watches = kinds.iter().map(|kind| changes(namespace, kind, time));
-    Ok(try_join_all(watches).await?.into_iter().flatten().collect())
+/// Changes of objects of some kinds, from a moment on.
+pub struct Watched {
+    kinds: Vec<(String, Api<DynamicObject>, String)>,
 }
 
-async fn changes(namespace: &Namespace, kind: &str, time: Duration) -> Result<Vec<String>> {
-    let api = namespace.api(kind);
-    let now = api.list(&ListParams::default()).await?.metadata.resource_version.context("a list has a resource version")?;
+impl Watched {
+    /// From now on.
+    ///
+    /// # Errors
+    /// When the objects can't be listed.
+    pub async fn start(namespace: &Namespace, kinds: &[&str]) -> Result<Self> {
+        let mut watched = Vec::new();
+        for kind in kinds {
+            let api = namespace.api(kind);
+            let now = api.list(&ListParams::default()).await?.metadata.resource_version.context("a list has a resource version")?;
+            watched.push(((*kind).to_owned(), api, now));
+        }
+        Ok(Self { kinds: watched })
+    }
+
+    /// Every change until this time has passed, in words, but for those that the kubelet reports; no change gives an empty list.
+    ///
+    /// # Errors
+    /// When the objects can't be watched.
+    pub async fn within(self, time: Duration) -> Result<Vec<String>> {
+        let watches = self.kinds.iter().map(|(kind, api, start)| changes(kind, api, start, time));
+        Ok(try_join_all(watches).await?.into_iter().flatten().collect())
+    }
+}
+
+async fn changes(kind: &str, api: &Api<DynamicObject>, start: &str, time: Duration) -> Result<Vec<String>> {
     let seconds = u32::try_from(time.as_secs()).context("the time is too long")?;
     // The server ends the watch.
-    let mut watch = api.watch(&WatchParams::default().timeout(seconds), &now).await?.boxed();
+    let mut watch = api.watch(&WatchParams::default().timeout(seconds), start).await?.boxed();
     let mut changes = Vec::new();
     while let Some(event) = watch.next().await {
         let (what, object) = match event? {

@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    MINUTE, Namespace, Operator, credentials, database, in_namespace, replicated, seconds, standalone, wait_for, wait_for_at_once,
-    writes_within,
+    MINUTE, Namespace, Operator, Watched, credentials, database, in_namespace, replicated, seconds, standalone, wait_for, wait_for_at_once,
 };
 use serde_json::json;
 
@@ -60,13 +59,13 @@ async fn a_crash_at_any_moment_of_a_creation_is_made_up_for_and_restarts_no_pod(
 
         namespace.no_pod_ever_restarted().await?;
         // Nothing is left to do, so nothing is written: not by habit, and not because two writers disagree.
-        let writes = writes_within(namespace, WRITTEN, seconds(15)).await?;
+        let writes = Watched::start(namespace, WRITTEN).await?.within(seconds(15)).await?;
         ensure!(writes.is_empty(), "written without need: {writes:#?}");
 
         let before = namespace.pods().await?;
         operator.crash().await?;
         operator.back().await?;
-        let writes = writes_within(namespace, WRITTEN, seconds(8)).await?;
+        let writes = Watched::start(namespace, WRITTEN).await?.within(seconds(8)).await?;
         ensure!(writes.is_empty(), "written by an operator that found everything in order: {writes:#?}");
         namespace.no_pod_restarted_since(&before).await
     })
@@ -104,21 +103,18 @@ async fn writing_the_same_again_restarts_no_pod() -> Result<()> {
         namespace.apply(&manifest).await?;
         namespace.merge("DoltDB", "dolt", &json!({"metadata": {"annotations": {"example.com/note": "looked at"}}})).await?;
         namespace.merge("Secret", "dolt-credentials", &json!({"metadata": {"labels": {"example.com/note": "looked-at"}}})).await?;
-        let writes = writes_within(namespace, &["Pod"], seconds(6)).await?;
+        let writes = Watched::start(namespace, &["Pod"]).await?.within(seconds(6)).await?;
         ensure!(writes.is_empty(), "pods were touched: {writes:#?}");
         // The watch would have shown it: it shows this.
-        let note = async {
-            wait_for("the DoltDB's note is on the StatefulSet", seconds(10), async || {
-                let set = namespace.expect("StatefulSet", "dolt").await?;
-                ensure!(set["metadata"]["annotations"]["example.com/note"] == "looked at", "it has {}", set["metadata"]["annotations"]);
-                Ok(())
-            })
-            .await?;
-            namespace.merge("DoltDB", "dolt", &json!({"metadata": {"annotations": {"example.com/note": null}}})).await
-        };
-        let (writes, noted) = tokio::join!(writes_within(namespace, &["StatefulSet"], seconds(4)), note);
-        noted?;
-        ensure!(!writes?.is_empty(), "a change of the StatefulSet went unseen");
+        wait_for("the DoltDB's note is on the StatefulSet", seconds(10), async || {
+            let set = namespace.expect("StatefulSet", "dolt").await?;
+            ensure!(set["metadata"]["annotations"]["example.com/note"] == "looked at", "it has {}", set["metadata"]["annotations"]);
+            Ok(())
+        })
+        .await?;
+        let watched = Watched::start(namespace, &["StatefulSet"]).await?;
+        namespace.merge("DoltDB", "dolt", &json!({"metadata": {"annotations": {"example.com/note": null}}})).await?;
+        ensure!(!watched.within(seconds(4)).await?.is_empty(), "a change of the StatefulSet went unseen");
         namespace.no_pod_restarted_since(&before).await?;
         let now = namespace.expect("StatefulSet", "dolt").await?;
         ensure!(now["spec"]["template"] == set["spec"]["template"], "the pods' template changed, so the next change would restart them");

@@ -15,27 +15,29 @@ use crds::names;
 use sdk::{Plan, owner_reference};
 use serde_json::{Value, json};
 
-use crate::{observe::Observed, roles::Leadership, target::Target, validate::Gate};
+use crate::{observe::Observed, roles::Leadership, target::Target, update, validate::Gate};
 
 /// Plans all children as far as the gate allows.
 pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leadership: &Leadership, plan: &mut Plan) {
     if matches!(gate, Gate::Closed(_)) {
         return;
     }
+    // Where connections go comes first: clients wait for it.
+    for service in services::services(target, leadership) {
+        plan.apply(&service);
+    }
     if !observed.foreign_service_account {
         plan.apply(&service_account::service_account(target));
     }
     let config = config::config(target, observed);
+    let config_is_there = observed.config.as_ref() == Some(&config);
     plan.apply(&config::config_map(target, &config));
-    for service in services::services(target, leadership) {
-        plan.apply(&service);
-    }
     if target.spec.replicas() > 1 {
         plan.apply(&pdb::pod_disruption_budget(target));
     }
     // A StatefulSet that is there already goes on being looked after, whatever is missing for another.
     if *gate == Gate::Open || observed.stateful_set.is_some() {
-        plan.apply(&stateful_set::stateful_set(target, observed, &config));
+        plan.apply(&stateful_set::stateful_set(target, observed, update::replicas(target, observed, leadership, config_is_there), &config));
     }
     for child in &observed.superfluous {
         plan.delete(child);

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{annotations, metadata, pod, selector, versioned};
 use crate::{observe::Observed, target::Target};
 
-pub(super) fn stateful_set(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Value {
+pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, config: &BTreeMap<String, String>) -> Value {
     let (when_deleted, when_scaled) = target.spec.storage.retention();
     let mut spec = json!({
-        "replicas": target.spec.replicas(),
+        "replicas": replicas,
         "serviceName": names::internal_service(target.name()),
         "selector": { "matchLabels": selector(target) },
         // All at once: servers come up without each other, and one that is stuck does not keep another from being made again.

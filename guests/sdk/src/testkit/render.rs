@@ -45,7 +45,13 @@ fn effect(effect: &Effect) -> Json {
     match effect {
         Effect::Apply(a) if a.uid.is_empty() => json!({ "apply": parsed(&a.body) }),
         Effect::Apply(a) => json!({ "apply": parsed(&a.body), "uid": a.uid }),
-        Effect::Delete(d) => json!({ "delete": object(&d.object), "uid": d.uid, "propagation": d.propagation }),
+        Effect::Delete(d) => {
+            let mut rendered = json!({ "delete": object(&d.object), "uid": d.uid, "propagation": d.propagation });
+            if let Some(grace) = d.grace {
+                rendered["grace"] = json!(format!("{grace} s"));
+            }
+            rendered
+        }
         Effect::Label(l) => {
             let labels: Map<String, Json> = l.labels.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
             json!({ "label": object(&l.object), "uid": l.uid, "labels": labels })

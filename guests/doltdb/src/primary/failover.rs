@@ -1,0 +1,244 @@
+//! The primary is lost: a standby that has the data takes its place.
+//!
+//! A server whose container has ended is lost at once. One that gives no answer while its container runs is lost after a time, when no standby
+//! hears of it either; it is fenced then: taken out of the Services, its pod deleted, and nobody else promoted before that pod is gone.
+
+use std::time::Duration;
+
+use crds::names;
+use dolt::Role;
+use sdk::{Header, Level, Query, RowsExt, Severity, Timestamp, Verdict, ident, sql};
+
+use super::{
+    Act, Reason, Situation, Step, Transition,
+    election::elect,
+    recovery,
+    switchover::{QUICKLY, after_step_down, promote},
+};
+
+/// How long a primary, whose container runs, may give no answer.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long standbys must have heard nothing from it. It tells them that it is there every other second.
+const UNHEARD: u64 = 3;
+/// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
+const VANISHED: Duration = Duration::from_millis(1_200);
+/// How often a silent primary is asked.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait for the return of a primary whose standbys were restarted with it: it has the latest data.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// After this time a pod that does not go needs a person.
+const FENCE_PATIENCE: Duration = Duration::from_secs(30);
+/// Seconds that a fenced server gets to end: it has been silent already.
+pub(crate) const FENCE_GRACE: u32 = 1;
+
+const FAILOVER: &str = "Failover";
+
+/// The step of a cluster in which no server that answers is primary.
+pub(super) fn leaderless(s: &Situation<'_>) -> Step {
+    match Transition::of(s.target) {
+        Some(transition) if transition.reason != Reason::Failover && s.server(transition.from).is_some() => after_step_down(s, transition),
+        Some(transition) if transition.fencing.is_some() => fencing(s, transition),
+        _ => without(s, s.target.recorded_primary()),
+    }
+}
+
+/// Why the primary cannot be what it was.
+enum Loss {
+    /// Its container has ended, or its pod is gone.
+    Ended,
+    /// Its container runs and gives no answer, for this reason.
+    Silent(String),
+}
+
+fn without(s: &Situation<'_>, primary: i32) -> Step {
+    if s.server(primary).is_some() {
+        return recovery::nobody(s, primary);
+    }
+    if s.target.status.caught_up_standbys.is_empty() {
+        return Step { leaderless: Some("none has been asked yet".to_owned()), ..Step::default() };
+    }
+    let loss = match s.observed.servers.get(&primary) {
+        Some(Err(why)) => Loss::Silent(why.clone()),
+        _ => Loss::Ended,
+    };
+    match loss {
+        Loss::Ended => ended(s, primary),
+        Loss::Silent(why) => silent(s, primary, &why),
+    }
+}
+
+fn ended(s: &Situation<'_>, primary: i32) -> Step {
+    let name = s.pod_name(primary);
+    match elect(s, primary) {
+        Err(why) => wait(s, format!("{name} has ended, and no other server can take its place: {why}")),
+        Ok(_) if !s.target.replication.automatic_failover => wait(s, format!("{name} has ended: {MANUAL}")),
+        Ok(candidate) => match patience(s, primary, candidate) {
+            Some(left) => Step {
+                look_again: Some(left.min(RETRY)),
+                ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
+            },
+            None => match still_running(s, primary) {
+                Some((since, left)) => Step {
+                    silent_since: Some(since),
+                    look_again: Some(left),
+                    ..Step::wait(FAILOVER, format!("{name} is gone: its server gets {} ms to end", VANISHED.as_millis()), left)
+                },
+                None => take_over(s, primary, candidate, format!("{name} has ended"), None),
+            },
+        },
+    }
+}
+
+/// Since when the primary's pod is gone, and how much longer its server may run; none where the container is known to have ended.
+fn still_running(s: &Situation<'_>, primary: i32) -> Option<(Timestamp, Duration)> {
+    if s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) {
+        return None;
+    }
+    let now = s.world.now();
+    let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
+    let left = VANISHED.checked_sub(Duration::from_millis(now.saturating_sub(since)))?;
+    (!left.is_zero()).then_some((since, left))
+}
+
+const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it is waited for";
+
+/// How much longer the return of the primary should be waited for, because the candidate was restarted with it or after it.
+fn patience(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<Duration> {
+    let since = s.observed.pods.get(&candidate)?.body.running_since()?;
+    let now = s.world.now();
+    let ended = s.observed.pods.get(&primary).and_then(|pod| pod.body.ended_at()).unwrap_or(now);
+    // Times of Kubernetes are whole seconds.
+    if since < ended {
+        return None;
+    }
+    PATIENCE.checked_sub(Duration::from_millis(now.saturating_sub(since))).filter(|left| !left.is_zero())
+}
+
+fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
+    let name = s.pod_name(primary);
+    let now = s.world.now();
+    let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
+    let quiet = Duration::from_millis(now.saturating_sub(since));
+    let waiting = |message: String| Step { silent_since: Some(since), look_again: Some(RETRY), ..wait(s, message) };
+    if quiet < SILENCE {
+        let message = format!("primary {name} gives no answer: {why}");
+        return Step { silent_since: Some(since), ..Step::wait(FAILOVER, message, RETRY) };
+    }
+    if !s.target.replication.automatic_failover {
+        return waiting(format!("primary {name} gives no answer: {MANUAL}"));
+    }
+    let candidate = match elect(s, primary) {
+        Ok(candidate) => candidate,
+        Err(why) => return waiting(format!("primary {name} gives no answer, and no other server can take its place: {why}")),
+    };
+    if let Some(heard) = heard_of(s, candidate).filter(|heard| *heard < UNHEARD) {
+        note(s, heard);
+        return waiting(format!(
+            "primary {name} gives no answer here, but {} still hears from it: it is not touched",
+            s.pod_name(candidate)
+        ));
+    }
+    let pod = s.observed.pods.get(&primary).map(|pod| pod.header.clone());
+    take_over(s, primary, candidate, format!("{name} gave no answer for {} s", quiet.as_secs()), pod)
+}
+
+fn note(s: &Situation<'_>, heard: u64) {
+    s.world.log(Level::Debug, "a standby hears from the silent primary", &[("seconds", heard.to_string())]);
+}
+
+/// How many seconds ago a standby heard from its primary; none where it has not heard anything since its start.
+fn heard_of(s: &Situation<'_>, standby: i32) -> Option<u64> {
+    let statement =
+        sql!("SELECT TIMESTAMPDIFF(SECOND, MAX(last_update), NOW()) FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status"));
+    let endpoint = s.target.servers.pod(standby);
+    let query = Query { endpoint, database: None, statements: vec![statement], deadline: dolt::READ_DEADLINE, max_rows: 1 };
+    let answer = s.world.query(&[query]).pop()?.ok()?;
+    answer.first()?.cell(0, 0).ok()??.number().ok()
+}
+
+/// Begins a failover. A pod that still runs is fenced first.
+fn take_over(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence: Option<Header>) -> Step {
+    let transition = Transition {
+        reason: Reason::Failover,
+        from: primary,
+        to: candidate,
+        epoch: s.epoch_for(candidate),
+        since: s.world.now(),
+        failures: 0,
+        fencing: fence.as_ref().map(|pod| pod.uid.clone()),
+    };
+    let message = format!("{why}: {} takes its place", s.pod_name(candidate));
+    let mut step = match fence {
+        None => promote(s, transition),
+        Some(pod) => fence_step(s, transition, pod),
+    };
+    step.events.push((Severity::Warning, "PrimaryLost", FAILOVER, message));
+    step
+}
+
+fn fence_step(s: &Situation<'_>, transition: Transition, pod: Header) -> Step {
+    let message = format!("{} is being taken away, so that {} can become primary", s.pod_name(transition.from), s.pod_name(transition.to));
+    Step {
+        transition: Some(transition),
+        act: Some(Act::Fence(pod)),
+        verdict: Some((Verdict::no("FencingPrimary", message.clone()), true)),
+        leaderless: Some(message),
+        look_again: Some(QUICKLY),
+        ..Step::default()
+    }
+}
+
+/// The pod of the lost primary has been deleted: is it gone?
+fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
+    let there = s.observed.pods.get(&transition.from).filter(|pod| Some(&pod.header.uid) == transition.fencing.as_ref());
+    let Some(pod) = there else {
+        // It is gone, and with it whatever its server did.
+        return match elect(s, transition.from) {
+            Ok(candidate) => promote(s, Transition { to: candidate, fencing: None, ..transition }),
+            Err(why) => {
+                let message = format!("{} is gone, and no other server can take its place: {why}", s.pod_name(transition.from));
+                Step { transition: Some(transition), ..wait(s, message) }
+            }
+        };
+    };
+    let waited = Duration::from_millis(s.world.now().saturating_sub(transition.since));
+    if waited < FENCE_PATIENCE {
+        return fence_step(s, transition, pod.header.clone());
+    }
+    let name = &pod.header.name;
+    let message = format!(
+        "pod {name} has been deleted, but its node does not say that it has ended; nobody else becomes primary while it may take writes. \
+         If the node is gone for good, run: kubectl delete pod {name} --namespace {} --force --grace-period=0",
+        s.target.namespace()
+    );
+    Step { transition: Some(transition), ..wait(s, message) }
+}
+
+/// A person has decided that a server becomes primary without the proof.
+pub(super) fn asked_for(s: &Situation<'_>) -> Option<Step> {
+    let (pod, epoch) = s.target.metadata.annotations.get(names::ANNOTATION_PROMOTE)?.split_once('@')?;
+    let ordinal = names::ordinal(pod).filter(|ordinal| s.pod_name(*ordinal) == pod)?;
+    let server = s.server(ordinal)?;
+    if epoch.parse() != Ok(s.next_epoch()) || (server.report.role == Role::Broken && server.report.epoch == 0) {
+        return None;
+    }
+    let why = format!("{pod} was chosen by annotation {}", names::ANNOTATION_PROMOTE);
+    Some(take_over(s, s.target.recorded_primary(), ordinal, why, None))
+}
+
+/// Nothing is done, for this reason; a person may decide otherwise.
+pub(super) fn wait(s: &Situation<'_>, message: String) -> Step {
+    let name = s.target.name();
+    let hint = format!(
+        "{message}. To take one in spite of that, and lose what only others have: \
+         kubectl annotate doltdb {name} --overwrite {}=<pod>@{}",
+        names::ANNOTATION_PROMOTE,
+        s.next_epoch()
+    );
+    Step {
+        leaderless: Some(message),
+        verdict: Some((Verdict::no("WaitingForPrimary", hint), true)),
+        look_again: Some(RETRY),
+        ..Step::default()
+    }
+}

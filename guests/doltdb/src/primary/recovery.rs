@@ -1,0 +1,78 @@
+//! Roles that do not fit together although the servers answer: nobody is primary, several are, or the only one is of an earlier time.
+//!
+//! One of them may be made primary only if nothing can get lost by it. Anything less is told and left alone.
+
+use dolt::Role;
+
+use super::{
+    Reason, Situation, Step, Transition,
+    content::{Standing, contents, standing},
+    failover::wait,
+    switchover::promote,
+};
+
+/// Every server that answers is a standby, the last primary among them: it becomes primary again if no other has anything that it lacks.
+pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
+    for ordinal in s.ordinals() {
+        let name = s.pod_name(ordinal);
+        match s.observed.servers.get(&ordinal) {
+            Some(Ok(server)) if server.report.role == Role::Broken && server.report.epoch == 0 => {
+                return wait(s, format!("{name} has no cluster configuration"));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(why)) => return wait(s, format!("{name} cannot be asked: {why}")),
+            None => return wait(s, format!("{name} does not run yet")),
+        }
+    }
+    let ordinals = s.ordinals();
+    let mut candidates = ordinals.clone();
+    candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
+    match covering(s, &candidates, &ordinals) {
+        Ok(candidate) => promote(s, recovery(s, primary, candidate)),
+        Err(why) => wait(s, why),
+    }
+}
+
+/// Several servers are primary at one epoch. The one that has what all others have goes on, at the next epoch, which they will follow.
+pub(super) fn several(s: &Situation<'_>, ordinals: &[i32], epoch: u64) -> Step {
+    let mut candidates = ordinals.to_vec();
+    let primary = s.target.recorded_primary();
+    candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
+    match covering(s, &candidates, ordinals) {
+        Ok(candidate) => promote(s, recovery(s, primary, candidate)),
+        Err(why) => wait(s, format!("several servers are primary at epoch {epoch}: {why}")),
+    }
+}
+
+/// The only primary is older than an epoch that another was told to be primary with. If that other one never was, the old one goes on.
+pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
+    let never_taken = |transition: &Transition| {
+        transition.from == ordinal && s.server(transition.to).is_some_and(|server| server.report.epoch < transition.epoch)
+    };
+    match Transition::of(s.target).filter(never_taken) {
+        Some(transition) => promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition }),
+        None => Step { transition: Transition::of(s.target), ..Step::default() },
+    }
+}
+
+fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
+    Transition { reason: Reason::Recovery, from, to, epoch: s.epoch_for(to), since: s.world.now(), failures: 0, fencing: None }
+}
+
+/// The first of the candidates that has everything that any of these servers has.
+fn covering(s: &Situation<'_>, candidates: &[i32], ordinals: &[i32]) -> Result<i32, String> {
+    let contents = contents(s.world, s.target, ordinals)?;
+    for candidate in candidates {
+        let Some(data) = contents.get(candidate) else { continue };
+        let mut covers = true;
+        for (other, theirs) in contents.iter().filter(|(other, _)| *other != candidate) {
+            let standing = standing(s.world, s.target, (*candidate, data), (*other, theirs))?;
+            covers &= matches!(standing, Standing::Same | Standing::Ahead);
+        }
+        if covers {
+            return Ok(*candidate);
+        }
+    }
+    let names: Vec<String> = ordinals.iter().map(|ordinal| s.pod_name(*ordinal)).collect();
+    Err(format!("{} have different data", names.join(" and ")))
+}

@@ -1,0 +1,183 @@
+//! What the servers of a cluster say of themselves, and what a primary says of those that follow it.
+//!
+//! It knows nothing of what follows from that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dolt::{Report, role_statement};
+use sdk::{Cell, Query, Rows, RowsExt, SqlError, Statement, Typed, World, ident, sql};
+
+use crate::{pod::Pod, target::Target};
+
+/// Time for asking a server for its role, in milliseconds. Less than for other reads: a whole round waits for the slowest server.
+const ROLE_DEADLINE: u64 = 2_000;
+/// A standby that is further behind than this has not all but the very last data.
+const LAG_LIMIT: u64 = 1_000;
+
+/// What one server of a cluster says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// Its role.
+    pub(crate) report: Report,
+    /// How far its standbys follow; on a standby, how far they would. Empty as long as there is no database.
+    pub(crate) following: Vec<Following>,
+}
+
+/// How far one standby follows in one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Following {
+    database: String,
+    pod: String,
+    /// Milliseconds; none where nothing has been sent since the primary's start.
+    lag: Option<u64>,
+    error: Option<String>,
+}
+
+/// How far a standby follows, over all databases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has all but the very last data.
+    CaughtUp,
+    /// It has not.
+    Behind(String),
+    /// The primary has sent nothing since its start.
+    Unknown,
+}
+
+impl Server {
+    /// Whether it sends its changes to this pod. One that was added after its start is not among those that it knows, and has none of the
+    /// data. Without any database there is nothing to know.
+    pub(crate) fn knows(&self, pod: &str) -> bool {
+        self.following.is_empty() || self.following.iter().any(|f| f.pod == pod)
+    }
+
+    /// How far this standby follows.
+    pub(crate) fn progress_of(&self, pod: &str) -> Progress {
+        let mut progress = Progress::CaughtUp;
+        for following in self.following.iter().filter(|f| f.pod == pod) {
+            let database = &following.database;
+            if let Some(lag) = following.lag.filter(|lag| *lag > LAG_LIMIT) {
+                let why = following.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+                return Progress::Behind(format!("database {database} is {} behind{why}", coarse(lag)));
+            }
+            if let Some(error) = &following.error {
+                return Progress::Behind(format!("database {database} cannot be sent: {error}"));
+            }
+            if following.lag.is_none() {
+                progress = Progress::Unknown;
+            }
+        }
+        progress
+    }
+
+    /// The other pods that it knows.
+    pub(crate) fn known_pods(&self) -> BTreeSet<&str> {
+        self.following.iter().map(|f| f.pod.as_str()).collect()
+    }
+
+    /// The databases that it sends.
+    pub(crate) fn databases(&self) -> BTreeSet<&str> {
+        self.following.iter().map(|f| f.database.as_str()).collect()
+    }
+}
+
+/// A time in words that don't change with each look.
+fn coarse(milliseconds: u64) -> String {
+    let limits = [(3_600, "more than an hour"), (600, "more than 10 minutes"), (60, "more than a minute"), (10, "more than 10 s")];
+    let seconds = milliseconds / 1_000;
+    limits.iter().find(|(limit, _)| seconds >= *limit).map_or_else(|| format!("more than {seconds} s"), |(_, words)| (*words).to_owned())
+}
+
+/// Asks all started servers at once for their role and those that follow them.
+///
+/// Others aren't asked: the name of a pod that has just begun may not be known yet, and that answer is kept by name servers for a while. Nor
+/// is one that is being fenced: whatever it would say, it has to go.
+pub(crate) fn servers(world: &dyn World, target: &Target, pods: &BTreeMap<i32, Typed<Pod>>) -> BTreeMap<i32, Result<Server, String>> {
+    let fenced = target.status.transition.as_ref().and_then(|transition| transition.fencing.as_deref());
+    let asked = |pod: &Typed<Pod>| pod.body.is_started() && Some(pod.header.uid.as_str()) != fenced;
+    let started: Vec<i32> = pods.iter().filter(|(_, pod)| asked(pod)).map(|(ordinal, _)| *ordinal).collect();
+    let questions: Vec<Query> = started
+        .iter()
+        .map(|ordinal| Query {
+            endpoint: target.servers.pod(*ordinal),
+            database: None,
+            statements: vec![role_statement(), following_statement()],
+            deadline: ROLE_DEADLINE,
+            max_rows: 1_000,
+        })
+        .collect();
+    if questions.is_empty() {
+        return BTreeMap::new();
+    }
+    started.into_iter().zip(world.query(&questions).iter().map(server)).collect()
+}
+
+fn following_statement() -> Statement {
+    sql!(
+        "SELECT ??, standby_remote, replication_lag_millis, current_error FROM ??.?? ORDER BY ??, standby_remote",
+        ident("database"),
+        ident("dolt_cluster"),
+        ident("dolt_cluster_status"),
+        ident("database")
+    )
+}
+
+fn server(answer: &Result<Vec<Rows>, SqlError>) -> Result<Server, String> {
+    let report = Report::of(answer)?;
+    let rows = answer.as_ref().ok().and_then(|results| results.get(1));
+    let following = match rows {
+        Some(rows) => (0..rows.rows.len()).map(|row| following(rows, row)).collect::<Result<_, _>>()?,
+        None => Vec::new(),
+    };
+    Ok(Server { report, following })
+}
+
+fn following(rows: &Rows, row: usize) -> Result<Following, String> {
+    let cell = |column| -> Result<Cell<'_>, String> {
+        rows.cell(row, column).map_err(|error| error.to_string())?.ok_or_else(|| "the row is not there".to_owned())
+    };
+    let text = |cell: Cell<'_>| cell.text().map(ToOwned::to_owned).map_err(|error| error.to_string());
+    let (lag, error) = (cell(2)?, cell(3)?);
+    Ok(Following {
+        database: text(cell(0)?)?,
+        pod: text(cell(1)?)?,
+        // A clock that was set back gives a negative lag.
+        lag: if lag.is_null() { None } else { Some(lag.number().unwrap_or_default()) },
+        error: if error.is_null() { None } else { Some(text(error)?).filter(|error| !error.is_empty()) },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use dolt::Role;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn primary(rows: &[(&str, &str, Option<u64>, Option<&str>)]) -> Server {
+        let following = rows
+            .iter()
+            .map(|(database, pod, lag, error)| Following {
+                database: (*database).to_owned(),
+                pod: (*pod).to_owned(),
+                lag: *lag,
+                error: error.map(ToOwned::to_owned),
+            })
+            .collect();
+        Server { report: Report { role: Role::Primary, epoch: 1 }, following }
+    }
+
+    #[rstest]
+    #[case(&[], Progress::CaughtUp)]
+    #[case(&[("shop", "d-1", Some(0), None)], Progress::CaughtUp)]
+    #[case(&[("shop", "d-1", Some(LAG_LIMIT), None)], Progress::CaughtUp)]
+    #[case(&[("shop", "d-1", None, None)], Progress::Unknown)]
+    #[case(&[("shop", "d-1", Some(0), None), ("stock", "d-1", Some(61_000), None)], Progress::Behind("database stock is more than a minute behind".into()))]
+    #[case(&[("shop", "d-1", Some(2_900), Some("no route"))], Progress::Behind("database shop is more than 2 s behind (no route)".into()))]
+    #[case(&[("shop", "d-1", None, Some("no route"))], Progress::Behind("database shop cannot be sent: no route".into()))]
+    #[case(&[("shop", "d-1", None, None), ("stock", "d-1", Some(9_000), None)], Progress::Behind("database stock is more than 9 s behind".into()))]
+    #[case(&[("shop", "d-1", Some(0), None), ("shop", "d-2", Some(9_000), None)], Progress::CaughtUp)]
+    fn the_database_that_is_furthest_behind_counts(#[case] rows: &[(&str, &str, Option<u64>, Option<&str>)], #[case] progress: Progress) {
+        assert_eq!(primary(rows).progress_of("d-1"), progress);
+    }
+}

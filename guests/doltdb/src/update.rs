@@ -1,0 +1,122 @@
+//! Pods of an older revision are replaced, one at a time: standbys first, the primary last and after it has given its role away.
+//!
+//! It knows nothing of why the template has changed.
+
+use crds::UpdateStrategy;
+use dolt::Role;
+use sdk::Header;
+
+use crate::{observe::Observed, roles::Leadership, server::Progress, target::Target};
+
+/// The label by which the StatefulSet controller names a pod's revision.
+const REVISION: &str = "controller-revision-hash";
+
+/// What happens to the pods of an older revision.
+#[derive(Debug, Clone)]
+pub(crate) enum Replacement {
+    /// There are none, or they are not ours to replace.
+    None,
+    /// This one is replaced now.
+    Now(Header),
+    /// First something else has to come right.
+    Wait(String),
+}
+
+/// Which pod is replaced now.
+pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Leadership) -> Replacement {
+    let Some(stale) = stale(target, observed) else { return Replacement::None };
+    if target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast || stale.is_empty() {
+        return Replacement::None;
+    }
+    // One that does not run serves nobody: a new template may be what it needs.
+    let mut idle = stale.iter().copied().filter(|ordinal| observed.pods.get(ordinal).is_some_and(|pod| !pod.body.is_started()));
+    let leader = match leadership {
+        Leadership::One(leader) if target.replication.enabled => Some(*leader),
+        _ => None,
+    };
+    if let Some(pod) = idle.rfind(|ordinal| leader != Some(*ordinal)).and_then(|ordinal| observed.pods.get(&ordinal)) {
+        return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
+    }
+    if let Err(why) = all_well(target, observed, leader) {
+        return Replacement::Wait(why);
+    }
+    let next = stale.iter().rev().find(|ordinal| leader != Some(**ordinal));
+    match next.and_then(|ordinal| observed.pods.get(ordinal)) {
+        Some(pod) => Replacement::Now(pod.header.clone()),
+        None => waiting(&target.pod(leader.unwrap_or_default()), "is replaced when another one is primary"),
+    }
+}
+
+/// Whether the primary is the only pod of an older revision.
+pub(crate) fn only_primary_is_left(target: &Target, observed: &Observed, leader: i32) -> bool {
+    target.spec.update_strategy == UpdateStrategy::ReplicasFirstPrimaryLast
+        && stale(target, observed).is_some_and(|stale| stale == [leader])
+        && all_well(target, observed, Some(leader)).is_ok()
+}
+
+/// Whether a pod is of the newest revision.
+pub(crate) fn is_current(observed: &Observed, ordinal: i32) -> bool {
+    let revision = observed.stateful_set.as_ref().map(|set| set.body.status.update_revision.as_str());
+    observed.pods.get(&ordinal).is_some_and(|pod| pod.header.label(REVISION) == revision)
+}
+
+/// How many servers the StatefulSet should have now.
+///
+/// Fewer only when the primary is among those that stay, and these know no more of the others: a primary that sends to a server which is gone
+/// can step down only after 10 s without writes.
+pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leadership, config_is_there: bool) -> i32 {
+    let wanted = target.spec.replicas();
+    let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or(wanted);
+    if running <= wanted || !target.replication.enabled {
+        return wanted;
+    }
+    let primary_stays = matches!(leadership, Leadership::One(leader) if *leader < wanted);
+    let told = target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
+        || (config_is_there && stale(target, observed).is_some_and(|stale| stale.is_empty()));
+    if primary_stays && told { wanted } else { running }
+}
+
+/// The pods of an older revision by ordinal, of those that stay; none as long as the newest one is not known.
+fn stale(target: &Target, observed: &Observed) -> Option<Vec<i32>> {
+    let set = observed.stateful_set.as_ref()?;
+    let known = set.body.status.observed_generation >= set.header.generation && !set.body.status.update_revision.is_empty();
+    let stays = |ordinal: &i32| *ordinal < target.spec.replicas();
+    let counts = observed.is_as_specified(target) && known;
+    counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(observed, *ordinal)).collect())
+}
+
+/// Whether all servers run and follow, so that one of them may be missed.
+fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result<(), String> {
+    let replicas = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_else(|| target.spec.replicas());
+    for ordinal in 0..replicas {
+        let name = target.pod(ordinal);
+        match observed.pods.get(&ordinal) {
+            Some(pod) if pod.header.deleting => return Err(format!("{name} is being replaced")),
+            Some(pod) if pod.body.is_ready() => {}
+            Some(pod) => {
+                return Err(pod.body.trouble().map_or_else(|| format!("{name} is not ready"), |why| format!("{name} is not ready: {why}")));
+            }
+            None => return Err(format!("{name} is not there")),
+        }
+    }
+    if !target.replication.enabled {
+        return Ok(());
+    }
+    let leader = leader.ok_or("there is not exactly one primary")?;
+    let primary = observed.servers.get(&leader).and_then(|server| server.as_ref().ok()).ok_or("the primary gives no answer")?;
+    for ordinal in (0..replicas).filter(|ordinal| *ordinal != leader) {
+        let name = target.pod(ordinal);
+        let follows = observed.servers.get(&ordinal).and_then(|server| server.as_ref().ok());
+        if !follows.is_some_and(|server| server.report.role == Role::Standby && server.report.epoch == primary.report.epoch) {
+            return Err(format!("{name} does not follow {}", target.pod(leader)));
+        }
+        if let Progress::Behind(why) = primary.progress_of(&name) {
+            return Err(format!("on {name} {why}"));
+        }
+    }
+    Ok(())
+}
+
+fn waiting(name: &str, why: &str) -> Replacement {
+    Replacement::Wait(format!("{name} {why}"))
+}
