@@ -30,10 +30,10 @@ use crate::{
     validate::{Gate, gate, resize},
 };
 
-/// Roles change without a word from Kubernetes: how often the servers of a cluster are asked for them.
-const ROLE_AUDIT: Duration = Duration::from_secs(5);
-/// The same while a server that runs does not answer.
-const ROLE_RETRY: Duration = Duration::from_secs(2);
+/// Roles change, and servers fall silent, without a word from Kubernetes: how often the servers of a cluster are asked.
+const ROLE_AUDIT: Duration = Duration::from_secs(2);
+/// The same while a server that runs does not answer, or the roles do not fit together.
+const ROLE_RETRY: Duration = Duration::from_secs(1);
 /// How often a DoltDB without replication is looked at, whatever happens.
 const AUDIT: Duration = Duration::from_secs(30);
 

@@ -17,13 +17,13 @@ use super::{
 };
 
 /// How long a primary, whose container runs, may give no answer.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_millis(2_500);
 /// How long standbys must have heard nothing from it. It tells them that it is there every other second.
 const UNHEARD: u64 = 3;
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
 const VANISHED: Duration = Duration::from_millis(1_200);
 /// How often a silent primary is asked.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(500);
 /// How long to wait for the return of a primary whose standbys were restarted with it: it has the latest data.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After this time a pod that does not go needs a person.
