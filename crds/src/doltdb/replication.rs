@@ -13,6 +13,11 @@ pub struct ReplicationSpec {
     /// Which server takes writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub primary: Option<PrimarySpec>,
+    /// Seconds that the primary waits for every standby to have a write before it acknowledges it, from 0. Default: 0, it does not wait.
+    /// After that time the write is acknowledged all the same, with a warning. With it a failover loses nothing that was acknowledged
+    /// without a warning; each write takes longer by a way to the slowest standby and back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_writes_timeout_seconds: Option<i32>,
 }
 
 /// Which server takes writes.

@@ -46,6 +46,7 @@ fn doltdb() -> Vec<Rule> {
         ("DoltDBSpec", "maxConnections", json!({"minimum": 10})),
         ("DoltDBSpec", "terminationGracePeriodSeconds", json!({"minimum": 0})),
         ("PrimarySpec", "podIndex", json!({"minimum": 0})),
+        ("ReplicationSpec", "ackWritesTimeoutSeconds", json!({"minimum": 0, "maximum": 60})),
         ("Storage", "size", cel("quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0", "size may grow but not shrink")),
         ("RetentionPolicy", "whenDeleted", cel("self in ['', 'Retain', 'Delete']", "whenDeleted must be Retain or Delete")),
         ("RetentionPolicy", "whenScaled", cel("self in ['', 'Retain', 'Delete']", "whenScaled must be Retain or Delete")),

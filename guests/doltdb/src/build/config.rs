@@ -82,6 +82,11 @@ fn file(target: &Target, ordinal: i32, bootstrap_role: &str) -> String {
         let _ = writeln!(file, "    bootstrap_role: {bootstrap_role}");
         let _ = writeln!(file, "    remotesapi:");
         let _ = writeln!(file, "        port: {port}");
+        let wait = target.spec.replication.as_ref().and_then(|replication| replication.ack_writes_timeout_seconds);
+        if let Some(seconds) = wait.filter(|seconds| *seconds > 0) {
+            let _ = writeln!(file, "system_variables:");
+            let _ = writeln!(file, "    dolt_cluster_ack_writes_timeout_secs: {seconds}");
+        }
     }
     let _ = writeln!(file, "listener:");
     let _ = writeln!(file, "    host: {}", scalar(&server.listener.host));
