@@ -34,7 +34,7 @@ pub struct DatabaseSpec {
     /// Branches to create from `main`. Removing one from the list does not delete the branch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system_branches: Vec<String>,
-    /// Patterns of tables that Dolt leaves out of commits, kept in the table `dolt_ignore`: `log_%`.
+    /// Patterns of tables that Dolt leaves out of commits, kept in the table `dolt_ignore`: `log_%`. Removing one takes it off the server again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dolt_ignore_patterns: Vec<String>,
 }
@@ -64,4 +64,7 @@ pub struct DatabaseStatus {
     /// Generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The ignore patterns that this object has put on the server. Those of them that leave the spec leave the server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub applied_ignore_patterns: Vec<String>,
 }

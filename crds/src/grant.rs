@@ -73,4 +73,24 @@ pub struct GrantStatus {
     /// Generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// The privileges that this object has given and has to take away again, by account and by where they hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<Granted>,
+}
+
+/// Privileges of one account in one place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct Granted {
+    /// Name of the account.
+    pub username: String,
+    /// Host of the account.
+    pub host: String,
+    /// Database on which they hold, `*` for all.
+    pub database: String,
+    /// Table on which they hold, `*` for all.
+    pub table: String,
+    /// Each by its name; `ALL` is written out, the grant option is `GRANT OPTION`.
+    pub privileges: Vec<String>,
 }

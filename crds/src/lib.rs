@@ -30,12 +30,12 @@ pub use core_types::{
 pub use database::{Database, DatabaseSpec, DatabaseStatus};
 pub use doltdb::*;
 pub use duration::parse_duration;
-pub use grant::{Grant, GrantSpec, GrantStatus};
+pub use grant::{Grant, GrantSpec, GrantStatus, Granted};
 pub use object::{Kind, Object, ObjectMeta, OwnerReference};
 pub use quantity::{IntOrString, Quantity};
 pub use shared::{CleanupPolicy, Condition, ConditionStatus, DoltDBRef, FieldError, SecretKeySelector, SqlTemplate};
 pub use snapshot::{Snapshot, SnapshotSpec, SnapshotStatus};
-pub use user::{User, UserSpec, UserStatus};
+pub use user::{PasswordStatus, User, UserSpec, UserStatus};
 
 /// API group of all kinds.
 pub const GROUP: &str = "k8s.dolthub.com";

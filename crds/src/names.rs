@@ -15,6 +15,8 @@ pub const LABEL_PVC_ROLE: &str = "pvc.k8s.dolthub.com/role";
 pub const LABEL_WATCH: &str = "k8s.dolthub.com/watch";
 /// On a Backup: the BackupSchedule that made it.
 pub const LABEL_BACKUP_SCHEDULE: &str = "k8s.dolthub.com/backup-schedule";
+/// On a User: which account of which DoltDB it is about, as a digest. Users of one account have the same.
+pub const LABEL_ACCOUNT: &str = "k8s.dolthub.com/account";
 /// On a snapshot's CronJob: the DoltDB.
 pub const LABEL_PART_OF: &str = "app.kubernetes.io/part-of";
 /// On a snapshot's CronJob: the Snapshot.

@@ -25,13 +25,12 @@ pub struct UserSpec {
     /// The DoltDB on which the account lives. Immutable.
     #[serde(rename = "doltDBRef")]
     pub dolt_db_ref: DoltDBRef,
-    /// Name of the account, up to 80 characters. Immutable.
+    /// Name of the account. Dolt takes up to 32 bytes. Immutable.
     pub name: String,
     /// Host from which the account may connect, up to 255 characters. Default: `%`, any host. Immutable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Password, from a Secret in the namespace of this object. Give the Secret the label `k8s.dolthub.com/watch` and a changed password
-    /// takes effect at once.
+    /// Password, from a Secret in the namespace of this object. A changed Secret changes the password within seconds.
     pub password_secret_key_ref: SecretKeySelector,
 }
 
@@ -53,4 +52,20 @@ pub struct UserStatus {
     /// Generation of the spec that this status is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// What password the account has, without saying it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordStatus>,
+}
+
+/// By what it is seen that the account still has the password that it was given. Neither can be turned back, nor tried out by guessing: both are
+/// made with a key that the operator keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct PasswordStatus {
+    /// Changes with the value of the Secret.
+    pub secret: String,
+    /// Changes with what the server stores of the password. Absent while the password is being set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }

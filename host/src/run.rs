@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     admin::{AdminError, Server, Status},
-    cluster::{Change, Cluster, SecretValues},
+    cluster::{Change, Cluster, DigestKey, DigestKeyError, SecretValues},
     contract::{Failure, Plan, Request},
     controller::{Controller, Journals, Reconcile, Shared, Wake},
     gateway::{Live, SharedGateway, Subject},
@@ -55,6 +55,9 @@ pub enum Error {
     /// A module cannot be used.
     #[error(transparent)]
     Module(#[from] ModuleError),
+    /// There is no key for digests of Secrets.
+    #[error(transparent)]
+    DigestKey(#[from] DigestKeyError),
     /// Leader election cannot go on.
     #[error(transparent)]
     Leader(#[from] LeaderError),
@@ -172,7 +175,11 @@ impl Host<'_> {
     /// Reconciles as long as the future is polled; when it is dropped, every worker ends.
     async fn reconcile(self, modules: Arc<Modules>) -> Result<(), Error> {
         let Self { settings, identity, client, leadership, journals, metrics, status } = self;
-        let (cluster, changes) = Cluster::new(client.clone(), kinds(settings), settings.namespaces.clone());
+        let digest_key = match &settings.digest_key {
+            Some(place) => DigestKey::kept(client.clone(), place).await?,
+            None => DigestKey::random()?,
+        };
+        let (cluster, changes) = Cluster::new(client.clone(), kinds(settings), settings.namespaces.clone(), digest_key);
         let cluster = Arc::new(cluster);
         let values = Arc::new(SecretValues::new(client.clone(), cluster.clone()));
         let sql = Sql::new(values, SqlLimits { rows: settings.limits.rows, ..SqlLimits::default() });

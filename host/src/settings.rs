@@ -23,6 +23,9 @@ pub struct Settings {
     /// Leader election; absent: this process leads at once.
     #[serde(default)]
     pub leader_election: Option<LeaderElection>,
+    /// Where the key is kept with which digests of Secrets are made; absent: a new one in each process.
+    #[serde(default)]
+    pub digest_key: Option<DigestKey>,
     /// Where modules come from.
     pub modules: Modules,
     /// Limits of every call into a reconciler.
@@ -59,6 +62,16 @@ fn renew_deadline() -> u32 {
 }
 fn retry_period() -> u32 {
     2
+}
+
+/// The Secret with the key for digests. The host makes it where it is missing.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DigestKey {
+    /// The Secret's name.
+    pub name: String,
+    /// The Secret's namespace.
+    pub namespace: String,
 }
 
 /// Where modules come from and where their machine code is kept.

@@ -88,7 +88,14 @@ fn watched_namespaces_have_roles_of_their_own_and_together_they_allow_the_same()
 
 #[test]
 fn no_grant_no_rule() {
-    let objects = render(&["reconcilers.doltdb=null", "reconcilers.database.grant=null", "leaderElection.enabled=false"]);
+    let objects = render(&[
+        "reconcilers.doltdb=null",
+        "reconcilers.user=null",
+        "reconcilers.grant=null",
+        "reconcilers.database.grant=null",
+        "leaderElection.enabled=false",
+        "digestKey.createRole=false",
+    ]);
     let expected =
         ["events.k8s.io/events: create", "k8s.dolthub.com/databases/status: patch", "k8s.dolthub.com/databases: get list watch patch"];
     assert_eq!(rules(of_kind(&objects, "ClusterRole")[0]), expected.map(str::to_owned).into());
@@ -109,8 +116,13 @@ fn each_grant_becomes_its_verbs(#[case] effect: &str, #[case] verbs: &str) {
 
 #[test]
 fn generated_secrets_are_created_and_not_read() {
-    let objects =
-        render(&["reconcilers.doltdb=null", "reconcilers.database.grant.secrets=null", "reconcilers.database.grant.generateSecrets={a-*}"]);
+    let objects = render(&[
+        "reconcilers.doltdb=null",
+        "reconcilers.user=null",
+        "reconcilers.grant=null",
+        "reconcilers.database.grant.secrets=null",
+        "reconcilers.database.grant.generateSecrets={a-*}",
+    ]);
     assert!(rules(of_kind(&objects, "ClusterRole")[0]).contains("/secrets: create"));
 }
 
@@ -151,7 +163,12 @@ fn wanted(description: &Description) -> BTreeSet<String> {
 
 #[test]
 fn the_reconcilers_are_granted_what_they_describe_and_nothing_else() {
-    let described = [doltdb::DoltDBReconciler::describe(), database::DatabaseReconciler::describe()];
+    let described = [
+        doltdb::DoltDBReconciler::describe(),
+        database::DatabaseReconciler::describe(),
+        user::UserReconciler::describe(),
+        grant::GrantReconciler::describe(),
+    ];
     let settings = settings(&render(&[]));
     let slots: Vec<&str> = settings.reconcilers.keys().map(String::as_str).collect();
     assert_eq!(slots.into_iter().collect::<BTreeSet<_>>(), described.iter().map(|d| d.name.as_str()).collect());
@@ -185,6 +202,8 @@ fn the_settings_file_carries_the_values() {
     assert_eq!(settings.reconcilers["database"].settings, json!({"clusterDomain": "cluster.example", "resyncSeconds": 5}));
     assert_eq!(settings.reconcilers["doltdb"].settings, json!({"clusterDomain": "cluster.example", "resyncSeconds": 30}));
     assert_eq!(settings.reconcilers["database"].workers, 9);
+    let key = settings.digest_key.unwrap();
+    assert_eq!((key.name.as_str(), key.namespace.as_str()), ("doltdb-operator-digest-key", NAMESPACE));
     let lease = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["namespace"] == "leases").unwrap();
     assert!(rules(lease).contains("coordination.k8s.io/leases named other.example.com: get update"), "{:?}", rules(lease));
 }
@@ -235,8 +254,10 @@ fn replicas_have_a_disruption_budget_from_two_on() {
 #[case("log.format=text", "Deployment", "/spec/template/spec/containers/0/args/3", json!("--log-format=text"))]
 #[case("log.level=debug", "Deployment", "/spec/template/spec/containers/0/args/4", json!("--log-level=debug"))]
 #[case("leaderElection.enabled=false", "Deployment", "/spec/strategy/type", json!("Recreate"))]
-#[case("leaderElection.createRole=false", "Role", "", json!(null))]
-#[case("leaderElection.createRole=false,leaderElection.existingRole=r", "RoleBinding", "/roleRef/name", json!("r"))]
+#[case("leaderElection.createRole=false,digestKey.createRole=false", "Role", "", json!(null))]
+#[case("leaderElection.createRole=false", "Role", "/metadata/name", json!("doltdb-operator-digest-key"))]
+#[case("leaderElection.createRole=false,digestKey.name=k", "Role", "/rules/0/resourceNames", json!(["k"]))]
+#[case("digestKey.createRole=false,leaderElection.createRole=false,leaderElection.existingRole=r", "RoleBinding", "/roleRef/name", json!("r"))]
 #[case("serviceAccount.create=false", "ServiceAccount", "", json!(null))]
 #[case("serviceAccount.create=false", "ClusterRoleBinding", "/subjects/0/name", json!("default"))]
 #[case("serviceAccount.name=a", "ServiceAccount", "/metadata/name", json!("a"))]

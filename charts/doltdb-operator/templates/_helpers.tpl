@@ -35,6 +35,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default .Release.Namespace .Values.leaderElection.namespace }}
 {{- end }}
 
+{{- /* The Secret with the key for digests of Secrets. */ -}}
+{{- define "doltdb-operator.digestKey" -}}
+{{- default (printf "%s-digest-key" (include "doltdb-operator.fullname" . | trunc 52 | trimSuffix "-")) .Values.digestKey.name }}
+{{- end }}
+
 {{- /* The subject of all bindings. */ -}}
 {{- define "doltdb-operator.subjects" -}}
 - kind: ServiceAccount
@@ -59,6 +64,9 @@ leaderElection:
   retryPeriodSeconds: {{ .retryPeriodSeconds }}
 {{- end }}
 {{- end }}
+digestKey:
+  name: {{ include "doltdb-operator.digestKey" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 modules:
   folder: /modules
   # A folder in the volume, not the volume itself: the host creates it for itself alone.

@@ -139,6 +139,8 @@ fn sql_kinds() -> Vec<Rule> {
         ("GrantSpec", "", required(&["doltDBRef", "privileges", "username"])),
         ("GrantSpec", "privileges", json!({"minItems": 1})),
         ("GrantSpec", "privileges[]", json!({"minLength": 1})),
+        ("PasswordStatus", "", required(&["secret"])),
+        ("Granted", "", required(&["username", "host", "database", "table", "privileges"])),
     ]);
     rules
 }

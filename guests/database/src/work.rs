@@ -11,11 +11,11 @@ use crate::observe::Observed;
 /// What has to be written, in order; nothing where all is as it should be.
 ///
 /// A database that is not there yet is created and nothing else: the rest is seen once it is there.
-pub(crate) fn missing(primary: &Primary, spec: &DatabaseSpec, observed: &Observed) -> Vec<Execution> {
+pub(crate) fn missing(primary: &Primary, spec: &DatabaseSpec, observed: &Observed, leaving: &BTreeSet<String>) -> Vec<Execution> {
     if observed.database.is_none() {
         return vec![primary.execution(None, vec![create(spec)])];
     }
-    let patterns = patterns(spec, observed);
+    let patterns = patterns(spec, observed, leaving);
     let branches = branches(spec, observed);
     // Branches last, so that they begin with the committed patterns.
     [patterns, branches].into_iter().filter(|statements| !statements.is_empty()).map(|s| primary.execution(Some(&spec.name), s)).collect()
@@ -33,23 +33,19 @@ fn create(spec: &DatabaseSpec) -> Statement {
     }
 }
 
-/// Inserts patterns that are missing and puts those in force that are not, then commits the table of patterns alone.
-///
-/// A pattern that leaves the spec stays on the server: it may be somebody else's as well.
-fn patterns(spec: &DatabaseSpec, observed: &Observed) -> Vec<Statement> {
+/// Inserts patterns that are missing and puts those in force that are not, deletes those that leave, then commits the table of patterns alone.
+fn patterns(spec: &DatabaseSpec, observed: &Observed, leaving: &BTreeSet<String>) -> Vec<Statement> {
     let wanted: BTreeSet<&String> = spec.dolt_ignore_patterns.iter().collect();
-    let mut statements: Vec<Statement> = wanted
-        .iter()
-        .filter(|pattern| observed.patterns.get(**pattern) != Some(&true))
-        .map(|pattern| {
-            sql!(
-                "INSERT INTO dolt_ignore (pattern, ignored) VALUES (?, ?) ON DUPLICATE KEY UPDATE ignored = ?",
-                value(*pattern),
-                value(true),
-                value(true)
-            )
-        })
-        .collect();
+    let inserts = wanted.iter().filter(|pattern| observed.patterns.get(**pattern) != Some(&true)).map(|pattern| {
+        sql!(
+            "INSERT INTO dolt_ignore (pattern, ignored) VALUES (?, ?) ON DUPLICATE KEY UPDATE ignored = ?",
+            value(*pattern),
+            value(true),
+            value(true)
+        )
+    });
+    let deletes = leaving.iter().map(|pattern| sql!("DELETE FROM dolt_ignore WHERE pattern = ?", value(pattern)));
+    let mut statements: Vec<Statement> = inserts.chain(deletes).collect();
     let dirty = !statements.is_empty() || (!wanted.is_empty() && observed.uncommitted_patterns);
     // A commit takes all that is staged: somebody else's half-done work is waited for.
     if dirty && observed.staged_tables.is_empty() {

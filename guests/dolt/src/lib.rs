@@ -1,17 +1,24 @@
-//! What the reconcilers of Dolt's kinds share: where the servers of a DoltDB are, which role each has, and which DoltDB an object refers to.
+//! What the reconcilers of Dolt's kinds share: where the servers of a DoltDB are, which role each has, which DoltDB an object refers to, what an
+//! account is, and what a round of an object on a server is like.
 //!
 //! It knows nothing of how a DoltDB is built, nor of what a Database or a User needs.
 
+mod account;
+mod claim;
 mod condition;
 mod primary;
 mod reference;
 mod role;
+mod round;
 mod servers;
 mod settings;
 
+pub use account::Account;
+pub use claim::{CREATED, Claim, is_older};
 pub use condition::{Obstacle, READY, report};
-pub use primary::{Primary, find_primary};
+pub use primary::{Primary, find_primary, permissions};
 pub use reference::resolve;
 pub use role::{Report, Role, role_statement};
+pub use round::{Round, invalid_spec, keep};
 pub use servers::{READ_DEADLINE, Servers, WRITE_DEADLINE};
 pub use settings::{SETTINGS_SCHEMA, Settings};

@@ -3,13 +3,22 @@
 
 use std::time::Duration;
 
-use crds::DoltDB;
-use sdk::{Endpoint, Execution, Guard, Statement, Typed, Value, World, sql};
+use crds::{API_VERSION, DoltDB};
+use sdk::{Endpoint, Execution, Guard, Permission, Statement, Typed, Value, World, kind, sql};
 
-use crate::{Obstacle, Report, Role, Servers, WRITE_DEADLINE, role::role_statement, servers::read};
+use crate::{Account, Obstacle, Report, Role, Servers, WRITE_DEADLINE, role::role_statement, servers::read};
 
 /// How long to wait before asking again for a primary that does not answer.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// What finding a primary and writing to it takes, but for the Secret of the account: the DoltDB, and the primary by its Service or the first
+/// pod of a DoltDB without replication, in any namespace and DNS domain.
+pub fn permissions() -> Vec<Permission> {
+    let servers = ["*-primary.*.svc.*", "*-0.*-internal.*.svc.*"].map(ToOwned::to_owned);
+    let reads = servers.clone().map(Permission::SqlRead);
+    let writes = servers.map(Permission::SqlWrite);
+    [Permission::Read(kind(API_VERSION, DoltDB::KIND))].into_iter().chain(reads).chain(writes).collect()
+}
 
 /// A server that takes writes.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,5 +71,19 @@ impl Primary {
             statements,
             deadline: WRITE_DEADLINE,
         }
+    }
+
+    /// Statements about an account. They run only where the server is primary and has exactly this account.
+    pub fn execution_on(&self, account: &Account, statements: Vec<Statement>) -> Execution {
+        let [name, host] = account.arguments();
+        // Without an account there is no row, and no row is never the expected one.
+        let guard = if self.replicated {
+            let statement = sql!("SELECT @@global.dolt_cluster_role FROM mysql.user WHERE user = ? AND BINARY host = ?", name, host);
+            Guard { statement, expected: vec![Value::Text("primary".to_owned())] }
+        } else {
+            let statement = sql!("SELECT user FROM mysql.user WHERE user = ? AND BINARY host = ?", name, host);
+            Guard { statement, expected: vec![Value::Text(account.name.clone())] }
+        };
+        Execution { guard: Some(guard), ..self.execution(None, statements) }
     }
 }

@@ -29,7 +29,7 @@ pub use object::{Typed, owner_reference, reference};
 pub use read::Selector;
 #[doc(hidden)]
 pub use statement::check_placeholders;
-pub use statement::{ident, secret, value};
+pub use statement::{compose, ident, secret, value};
 
 /// How grave a line of the log is.
 pub use bindings::controller::reconciler::log::Level;

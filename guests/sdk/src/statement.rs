@@ -2,7 +2,7 @@
 //!
 //! [`sql!`](crate::sql) takes a literal only and counts its placeholders at compile time, so that no value can get into the text.
 
-use crate::{Argument, SecretRef, Value};
+use crate::{Argument, SecretRef, Statement, Value};
 
 /// A statement of a literal text with `?` for each value and `??` for each identifier, and its arguments in order.
 ///
@@ -40,6 +40,18 @@ pub const fn check_placeholders(text: &str, arguments: &[&str]) {
         at += 1;
     }
     assert!(found == arguments.len(), "as many arguments as placeholders");
+}
+
+/// A statement whose text is put together of literals, for lists of keywords that are known only when it is made: which privileges, which
+/// options. What comes from outside still has no way into it but as an argument.
+///
+/// ```
+/// use sdk::{compose, value};
+/// let statement = compose(&["GRANT ", "SELECT", ", ", "INSERT", " ON *.* TO ?@?"], vec![value("a"), value("%")]);
+/// assert_eq!(statement.text, "GRANT SELECT, INSERT ON *.* TO ?@?");
+/// ```
+pub fn compose(pieces: &[&'static str], arguments: Vec<Argument>) -> Statement {
+    Statement { text: pieces.concat(), arguments }
 }
 
 /// An argument for `??`: the name of a database, a table, a column.

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of what reconcilers do with what they read, and never writes to the API server.
 
+mod digest_key;
 mod index;
 mod mask;
 mod object;
@@ -22,6 +23,7 @@ use kube::{
 use tokio::sync::mpsc;
 
 pub use self::{
+    digest_key::{DigestKey, DigestKeyError},
     index::{Index, Target},
     object::{Stored, from_dynamic},
     secret::SecretValues,
@@ -56,20 +58,22 @@ pub struct Cluster {
     kinds: HashMap<(String, String), Resource>,
     /// Watched namespaces; empty: all.
     namespaces: Vec<String>,
+    digest_key: DigestKey,
     scopes: Mutex<HashMap<ScopeKey, Arc<Scope>>>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
 impl Cluster {
-    /// A cache of `kinds`. Nothing is watched yet. Changes of what is watched go to the receiver.
+    /// A cache of `kinds`, with digests of Secrets made with `digest_key`. Nothing is watched yet. Changes of what is watched go to the receiver.
     pub fn new(
         client: Client,
         kinds: impl IntoIterator<Item = Resource>,
         namespaces: Vec<String>,
+        digest_key: DigestKey,
     ) -> (Self, mpsc::UnboundedReceiver<Change>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let kinds = kinds.into_iter().map(|r| ((r.api_version.clone(), r.kind.clone()), r)).collect();
-        (Self { client, kinds, namespaces, scopes: Mutex::default(), changes }, receiver)
+        (Self { client, kinds, namespaces, digest_key, scopes: Mutex::default(), changes }, receiver)
     }
 
     /// How the API server serves a kind; none for a kind that no grant names.
@@ -121,7 +125,7 @@ impl Cluster {
     /// As [`Cluster::stored`].
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         let reference = ObjectRef { api_version: "v1".into(), kind: "Secret".into(), namespace: namespace.into(), name: name.into() };
-        Ok(self.stored(&reference).await?.map(|stored| secret::digests(&stored)))
+        Ok(self.stored(&reference).await?.map(|stored| secret::digests(&stored, &self.digest_key)))
     }
 
     /// Starts to watch a kind in every namespace that this host watches, and waits for the first list.

@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::Stored;
+use super::{DigestKey, Stored};
 use crate::{
     contract::SecretDigest,
     sql::{SecretError, Secrets},
@@ -16,25 +16,29 @@ use crate::{
 
 const DIGESTS: &str = "digests";
 
-/// Puts digests in the place of values. The uid of the Secret is mixed in, so that equal values of two Secrets have different digests.
+/// Puts digests in the place of values, an empty one in the place of an empty value. These stay in the cache: they are not keyed. The uid of the
+/// Secret is mixed in, so that equal values of two Secrets have different digests.
 pub(super) fn redact(body: &mut Map<String, Value>, uid: &str) {
     let data = body.remove("data");
     body.remove("stringData");
     let mut digests = Map::new();
     for (key, value) in data.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        let value = value.as_str().unwrap_or_default();
         let mut hasher = Sha256::new();
-        for part in [uid, "/", key.as_str(), "/", value.as_str().unwrap_or_default()] {
+        for part in [uid, "/", key.as_str(), "/", value] {
             hasher.update(part);
         }
-        digests.insert(key.clone(), hex::encode(&hasher.finalize()[..16]).into());
+        let digest = if value.is_empty() { String::new() } else { hex::encode(hasher.finalize()) };
+        digests.insert(key.clone(), digest.into());
     }
     body.insert(DIGESTS.into(), Value::Object(digests));
 }
 
-/// The digests of a redacted Secret.
-pub(super) fn digests(stored: &Stored) -> Vec<SecretDigest> {
+/// The digests of a redacted Secret, keyed. An empty value has an empty one, whatever the key is.
+pub(super) fn digests(stored: &Stored, key: &DigestKey) -> Vec<SecretDigest> {
     let digests = stored.body.get(DIGESTS).and_then(Value::as_object).into_iter().flatten();
-    digests.map(|(key, digest)| SecretDigest { key: key.clone(), digest: digest.as_str().unwrap_or_default().into() }).collect()
+    let keyed = |digest: &str| if digest.is_empty() { String::new() } else { key.digest(&[digest]) };
+    digests.map(|(name, digest)| SecretDigest { key: name.clone(), digest: keyed(digest.as_str().unwrap_or_default()) }).collect()
 }
 
 type Values = std::collections::BTreeMap<String, Vec<u8>>;
@@ -99,9 +103,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_cache_holds_is_not_what_is_shown() {
+        let stored = secret("u", "YQ==");
+        let shown = digests(&stored, &DigestKey::random().unwrap());
+        assert!(!stored.body.to_string().contains(&shown[0].digest), "whoever knows the value could make it");
+        assert_ne!(shown, digests(&stored, &DigestKey::random().unwrap()), "the key counts");
+    }
+
+    #[test]
+    fn an_empty_value_has_an_empty_digest() {
+        assert_eq!(digests(&secret("u", ""), &DigestKey::random().unwrap())[0].digest, "");
+    }
+
+    #[test]
     fn a_digest_changes_with_the_value_and_only_with_it() {
-        assert_eq!(digests(&secret("u", "YQ==")), digests(&secret("u", "YQ==")));
-        assert_ne!(digests(&secret("u", "YQ==")), digests(&secret("u", "Yg==")));
-        assert_ne!(digests(&secret("u", "YQ==")), digests(&secret("v", "YQ==")), "digests of two Secrets tell nothing of each other");
+        let key = DigestKey::random().unwrap();
+        let digests = |uid, password| digests(&secret(uid, password), &key);
+        assert_eq!(digests("u", "YQ=="), digests("u", "YQ=="));
+        assert_ne!(digests("u", "YQ=="), digests("u", "Yg=="));
+        assert_ne!(digests("u", "YQ=="), digests("v", "YQ=="), "digests of two Secrets tell nothing of each other");
     }
 }

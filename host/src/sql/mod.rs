@@ -243,7 +243,13 @@ impl Sql {
             for argument in &statement.arguments {
                 if let Argument::Value(Value::Secret(reference)) = argument {
                     let value = account::secret(&*self.secrets, &reference.namespace, &reference.name, &reference.key);
-                    secrets.push(timeout_at(deadline, value).await.unwrap_or_else(|_| Err(Failure::no_secrets()))?);
+                    let value = timeout_at(deadline, value).await.unwrap_or_else(|_| Err(Failure::no_secrets()))?;
+                    // Where a server takes one, anybody gets in.
+                    if value.reveal().is_empty() {
+                        let message = format!("key {} of secret {}/{} is empty", reference.key, reference.namespace, reference.name);
+                        return Err(Failure::new(SqlErrorKind::NoCredentials, message));
+                    }
+                    secrets.push(value);
                 }
             }
             rendered.push(template.render(&statement.arguments, secrets).map_err(|failure| failure.nth(i, statements.len()))?);

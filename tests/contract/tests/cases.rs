@@ -31,6 +31,8 @@ fn component(name: &str) -> Guest {
 
 #[rstest]
 #[case("database", run::<database::DatabaseReconciler>, database::DatabaseReconciler::describe)]
+#[case("user", run::<user::UserReconciler>, user::UserReconciler::describe)]
+#[case("grant", run::<grant::GrantReconciler>, grant::GrantReconciler::describe)]
 #[case("doltdb", run::<doltdb::DoltDBReconciler>, doltdb::DoltDBReconciler::describe)]
 #[tokio::test]
 async fn a_component_plans_what_its_code_plans(

@@ -75,7 +75,7 @@ pub struct Fixture {
     used: Mutex<Vec<Permission>>,
 }
 
-/// A Secret. Its digests are `digest of <value>`.
+/// A Secret. Its digests are `digest of <value>`, and empty for an empty value.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FixtureSecret {
@@ -255,7 +255,11 @@ impl World for Fixture {
         self.read(format!("secret {namespace}/{name}"));
         let secret = self.secrets.iter().find(|secret| secret.namespace == namespace && secret.name == name);
         Ok(secret.map(|secret| {
-            let digest = |value: &Json| format!("digest of {}", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
+            let digest = |value: &Json| match value.as_str() {
+                Some("") => String::new(),
+                Some(text) => format!("digest of {text}"),
+                None => format!("digest of {value}"),
+            };
             secret.data.iter().map(|(key, value)| SecretDigest { key: key.clone(), digest: digest(value) }).collect()
         }))
     }
