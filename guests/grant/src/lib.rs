@@ -11,8 +11,6 @@ mod privilege;
 mod validate;
 mod work;
 
-use std::collections::BTreeMap;
-
 use crds::{API_VERSION, Grant, User, names::FINALIZER_GRANT, names::LABEL_ACCOUNT};
 use dolt::{Account, Obstacle, Primary, Round, invalid_spec};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Selector, Typed, World, kind};
@@ -22,6 +20,7 @@ use crate::{
     holding::{Holdings, Place},
     observe::{ObserveError, Observed},
     privilege::{GRANT_OPTION, Privileges},
+    work::Observations,
 };
 
 /// Reconciles Grant.
@@ -92,15 +91,15 @@ fn work(round: &Round<'_>, grant: &Typed<Grant>, primary: &Primary, given: Holdi
         }
         _ => Holdings::new(),
     };
-    let work = work::executions(primary, &giving, &taking);
+    let work = work::executions(primary, &giving, &taking, &observed);
     // What may have been given is remembered before it is, and until it is seen to be gone.
     let remembered = if work.is_empty() { Holdings::from([(key, privileges)]) } else { concern };
     round.work(FINALIZER_GRANT, work, status(&remembered), "Created")
 }
 
 /// What each of the accounts has.
-fn observe(world: &dyn World, primary: &Primary, concern: &Holdings) -> Result<BTreeMap<Account, Option<Observed>>, ObserveError> {
-    let mut observed = BTreeMap::new();
+fn observe(world: &dyn World, primary: &Primary, concern: &Holdings) -> Result<Observations, ObserveError> {
+    let mut observed = Observations::new();
     for (account, _) in concern.keys() {
         if !observed.contains_key(account) {
             let of_concern = |((of, _), privileges): &(&(Account, Place), &Privileges)| of == account && privileges.contains(GRANT_OPTION);
@@ -112,7 +111,7 @@ fn observe(world: &dyn World, primary: &Primary, concern: &Holdings) -> Result<B
 }
 
 /// Those of the holdings that the server has.
-fn held(holdings: &Holdings, observed: &BTreeMap<Account, Option<Observed>>) -> Holdings {
+fn held(holdings: &Holdings, observed: &Observations) -> Holdings {
     let mut held = Holdings::new();
     for ((account, place), privileges) in holdings {
         let Some(Some(observed)) = observed.get(account) else { continue };

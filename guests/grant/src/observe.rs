@@ -89,6 +89,16 @@ impl Observed {
         self.held.get(&place.shown()).cloned().unwrap_or_default()
     }
 
+    /// What it holds on single tables of a database.
+    pub(crate) fn on_tables_of(&self, database: &str) -> Vec<(Place, Privileges)> {
+        let (before, after) = (format!("`{database}`.`"), "`");
+        let tables = self.held.iter().filter_map(|(place, privileges)| {
+            let table = place.strip_prefix(&before)?.strip_suffix(after)?;
+            Some((Place::new(database, table), privileges.clone()))
+        });
+        tables.filter(|(_, privileges)| !privileges.is_empty()).collect()
+    }
+
     /// Reads the rows of SHOW GRANTS. None where they are about another account, which the server shows in place of one that it does not have.
     fn read(lines: &[&str], account: &Account) -> Option<Self> {
         let whose = format!(" TO {}", account.in_backticks());

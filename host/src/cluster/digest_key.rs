@@ -4,13 +4,12 @@
 //! It is kept in a Secret of the host's own, made once and never shown. Whoever loses it gets other digests for the same values: what was
 //! remembered by digests counts as changed once.
 
-use hmac::{Hmac, Mac};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::settings::DigestKey as Place;
 
@@ -20,6 +19,8 @@ const KEY: &str = "key";
 const BYTES: usize = 32;
 /// Length of a digest, in bytes.
 const DIGEST_BYTES: usize = 16;
+/// Length of what SHA-256 takes at once, in bytes.
+const BLOCK_BYTES: usize = 64;
 
 /// Makes digests. It has neither `Debug` nor `Display`.
 #[derive(Clone)]
@@ -93,15 +94,21 @@ impl DigestKey {
         key.map(Self).ok_or_else(|| DigestKeyError::Wrong { namespace: place.namespace.clone(), name: place.name.clone() })
     }
 
-    /// A digest of these parts, in hexadecimal.
-    pub(super) fn digest(&self, parts: &[&str]) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
-        for part in parts {
-            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        hex::encode(&mac.finalize().into_bytes()[..DIGEST_BYTES])
+    /// A digest of a text, in hexadecimal.
+    pub(super) fn digest(&self, text: &str) -> String {
+        hex::encode(&hmac(&self.0, text.as_bytes())[..DIGEST_BYTES])
     }
+}
+
+/// HMAC-SHA256 (RFC 2104), for keys that are no longer than a block.
+fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let padded = |with: u8| {
+        let mut block = [with; BLOCK_BYTES];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        Sha256::new_with_prefix(block)
+    };
+    let inner = padded(0x36).chain_update(message).finalize();
+    padded(0x5c).chain_update(inner).finalize().into()
 }
 
 #[cfg(test)]
@@ -113,12 +120,22 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_hangs_on_the_key_and_on_each_part() {
+    fn a_digest_hangs_on_the_key_and_on_the_text() {
         let (key, other) = (DigestKey([1; BYTES]), DigestKey([2; BYTES]));
-        assert_eq!(key.digest(&["a", "b"]), key.digest(&["a", "b"]));
-        for different in [other.digest(&["a", "b"]), key.digest(&["ab"]), key.digest(&["", "ab"]), key.digest(&["a", "c"])] {
-            assert_ne!(key.digest(&["a", "b"]), different);
-        }
+        assert_eq!(key.digest("a"), key.digest("a"));
+        assert_ne!(key.digest("a"), key.digest("b"));
+        assert_ne!(key.digest("a"), other.digest("a"));
+        assert_eq!(key.digest("a").len(), 2 * DIGEST_BYTES);
+    }
+
+    /// Test cases 1 to 4 of RFC 4231.
+    #[rstest::rstest]
+    #[case(&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7")]
+    #[case(b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")]
+    #[case(&[0xaa; 20], &[0xdd; 50], "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe")]
+    #[case(&(1..=25).collect::<Vec<u8>>(), &[0xcd; 50], "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b")]
+    fn it_is_hmac(#[case] key: &[u8], #[case] message: &[u8], #[case] expected: &str) {
+        assert_eq!(hex::encode(hmac(key, message)), expected);
     }
 
     #[rstest::rstest]

@@ -37,7 +37,7 @@ pub(super) fn redact(body: &mut Map<String, Value>, uid: &str) {
 /// The digests of a redacted Secret, keyed. An empty value has an empty one, whatever the key is.
 pub(super) fn digests(stored: &Stored, key: &DigestKey) -> Vec<SecretDigest> {
     let digests = stored.body.get(DIGESTS).and_then(Value::as_object).into_iter().flatten();
-    let keyed = |digest: &str| if digest.is_empty() { String::new() } else { key.digest(&[digest]) };
+    let keyed = |digest: &str| if digest.is_empty() { String::new() } else { key.digest(digest) };
     digests.map(|(name, digest)| SecretDigest { key: name.clone(), digest: keyed(digest.as_str().unwrap_or_default()) }).collect()
 }
 

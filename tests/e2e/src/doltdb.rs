@@ -69,6 +69,34 @@ pub fn database(name: &str, doltdb: &str, database: &str) -> Value {
     })
 }
 
+/// A Secret with a password under the key `password`.
+#[must_use]
+pub fn password(name: &str, password: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"password": password}})
+}
+
+/// A User object for an account on a DoltDB in the same namespace, with the password in a Secret as [`password`] makes it.
+#[must_use]
+pub fn user(name: &str, doltdb: &str, account: &str, secret: &str) -> Value {
+    json!({
+        "apiVersion": "k8s.dolthub.com/v1alpha",
+        "kind": "User",
+        "metadata": {"name": name},
+        "spec": {"doltDBRef": {"name": doltdb}, "name": account, "passwordSecretKeyRef": {"name": secret, "key": "password"}},
+    })
+}
+
+/// A Grant object for an account on a DoltDB in the same namespace, for everything on the server.
+#[must_use]
+pub fn grant(name: &str, doltdb: &str, account: &str, privileges: &[&str]) -> Value {
+    json!({
+        "apiVersion": "k8s.dolthub.com/v1alpha",
+        "kind": "Grant",
+        "metadata": {"name": name},
+        "spec": {"doltDBRef": {"name": doltdb}, "username": account, "privileges": privileges},
+    })
+}
+
 /// A manifest with changes: a JSON merge patch, so null takes a field away.
 #[must_use]
 pub fn with(mut manifest: Value, changes: Value) -> Value {

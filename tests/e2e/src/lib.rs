@@ -29,7 +29,7 @@ use anyhow::Result;
 use futures::FutureExt;
 
 pub use cluster::Cluster;
-pub use doltdb::{ADMIN, PASSWORD, credentials, database, engine_version, replicated, standalone, with};
+pub use doltdb::{ADMIN, PASSWORD, credentials, database, engine_version, grant, password, replicated, standalone, user, with};
 pub use events::Event;
 pub use manifest::{expected, file, folder};
 pub use namespace::Namespace;

@@ -4,6 +4,7 @@
 
 mod proxy;
 mod server;
+mod stage;
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use host::{
     sql::{ExecuteError, SecretError, Secrets, Sql, SqlLimits},
 };
 
-pub use self::{proxy::Proxy, server::Server};
+pub use self::{proxy::Proxy, server::Server, stage::Stage};
 
 /// Secrets of the namespace `ns`, in memory: by `secret/key`.
 #[derive(Default)]

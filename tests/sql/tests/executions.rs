@@ -118,3 +118,14 @@ async fn secrets_never_show() {
         assert!(!shows("unmistakable") && !shows("Zq7"), "{message}");
     }
 }
+
+#[tokio::test]
+async fn an_empty_secret_is_no_value() {
+    let server = Server::start().await;
+    let room = Room::new();
+    room.keys.set("app/password", "");
+    let create = sql("CREATE USER ?@? IDENTIFIED BY ?", [text("a"), text("%"), secret("app", "password")]);
+    let Err(ExecuteError::Sql(error)) = room.run(server.port, vec![create]).await else { panic!("anybody could log in") };
+    assert_eq!(error.kind, SqlErrorKind::NoCredentials);
+    assert!(error.message.ends_with("key password of secret ns/app is empty"), "{}", error.message);
+}
