@@ -36,7 +36,11 @@ pub(crate) fn finalize(round: &Round<'_>, database: &Typed<Database>) -> Result<
 /// Other Databases that are about the same database of the same DoltDB and stay.
 pub(crate) fn others(world: &dyn World, database: &Typed<Database>) -> Result<Vec<Typed<Claim<DatabaseSpec>>>, Failure> {
     let header = &database.header;
-    let selector = Selector::new(API_VERSION, Database::KIND, &header.namespace).fields(&["/spec/name", "/spec/doltDBRef", "/spec/doltIgnorePatterns"]);
+    let selector = Selector::new(API_VERSION, Database::KIND, &header.namespace).fields(&[
+        "/spec/name",
+        "/spec/doltDBRef",
+        "/spec/doltIgnorePatterns",
+    ]);
     let spec = &database.body.spec;
     let mut others = world.select_as::<Claim<DatabaseSpec>>(&selector)?;
     others.retain(|other| {

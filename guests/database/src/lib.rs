@@ -63,7 +63,8 @@ fn work(round: &Round<'_>, database: &Typed<Database>, primary: &Primary) -> Res
     let leaving = patterns::leaving(round.world, database, &observed)?;
     let work = work::missing(primary, spec, &observed, &leaving);
     let settled = observed.remark(spec).map_or_else(|| "Created".to_owned(), |remark| format!("Created; {remark}"));
-    let own = if work.is_empty() { spec.dolt_ignore_patterns.clone() } else { [applied.clone(), spec.dolt_ignore_patterns.clone()].concat() };
+    let own =
+        if work.is_empty() { spec.dolt_ignore_patterns.clone() } else { [applied.clone(), spec.dolt_ignore_patterns.clone()].concat() };
     round.work(FINALIZER_DATABASE, work, status(&own), &settled)
 }
 

@@ -74,14 +74,20 @@ impl Account {
                 Some(format!("must have at most {NAME_BYTES} bytes, as Dolt demands, and has {}: choose a shorter one", text.len()))
             }
             text if text.contains(char::is_control) => Some("must not hold control characters".to_owned()),
-            text if RESERVED.contains(&(text, self.host.as_str())) => Some("is an account of the server itself: choose another one".to_owned()),
+            text if RESERVED.contains(&(text, self.host.as_str())) => {
+                Some("is an account of the server itself: choose another one".to_owned())
+            }
             _ => None,
         };
         found.extend(problem.map(|problem| FieldError::new(name, &self.name, problem)));
         if LOOPBACK.contains(&self.host.as_str()) {
             found.push(FieldError::new(host, &self.host, "is localhost for Dolt: write \"localhost\""));
         } else if self.host.contains(|c: char| c.is_control() || c == '@') {
-            found.push(FieldError::new(host, &self.host, "must be the name or address of a host, in which % stands for any run of characters"));
+            found.push(FieldError::new(
+                host,
+                &self.host,
+                "must be the name or address of a host, in which % stands for any run of characters",
+            ));
         }
         found
     }

@@ -128,12 +128,7 @@ impl<'a> Round<'a> {
     ///
     /// # Errors
     /// When the host cannot answer.
-    pub fn ending<K: Kind>(
-        &self,
-        object: &Object<K>,
-        finalizer: &str,
-        kept: (&str, &str),
-    ) -> Result<Result<Typed<DoltDB>, Plan>, Failure> {
+    pub fn ending<K: Kind>(&self, object: &Object<K>, finalizer: &str, kept: (&str, &str)) -> Result<Result<Typed<DoltDB>, Plan>, Failure> {
         let mut plan = Plan::new();
         if !object.has_finalizer(finalizer) {
             return Ok(Err(plan));

@@ -46,8 +46,7 @@ impl Place {
 /// The place, the account and the privileges that a spec wants. What is wrong in it is left out.
 pub(crate) fn wanted(spec: &GrantSpec) -> ((Account, Place), Privileges) {
     let place = Place::new(&spec.database, &spec.table);
-    let mut privileges: Privileges =
-        spec.privileges.iter().filter_map(|entry| parse(entry, place.level()).ok()).flatten().collect();
+    let mut privileges: Privileges = spec.privileges.iter().filter_map(|entry| parse(entry, place.level()).ok()).flatten().collect();
     if spec.grant_option {
         privileges.insert(GRANT_OPTION);
     }

@@ -18,7 +18,8 @@ pub(crate) fn not_theirs(world: &dyn World, grant: &Typed<Grant>, mut holdings: 
         return Ok(holdings);
     }
     let header = &grant.header;
-    let fields = ["/spec/doltDBRef", "/spec/privileges", "/spec/database", "/spec/table", "/spec/username", "/spec/host", "/spec/grantOption"];
+    let fields =
+        ["/spec/doltDBRef", "/spec/privileges", "/spec/database", "/spec/table", "/spec/username", "/spec/host", "/spec/grantOption"];
     let selector = Selector::new(API_VERSION, Grant::KIND, &header.namespace).fields(&fields);
     for other in world.select_as::<Other>(&selector)? {
         let spec = &other.body.spec;

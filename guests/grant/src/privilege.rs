@@ -22,20 +22,8 @@ pub(crate) type Privileges = BTreeSet<&'static str>;
 pub(crate) const GRANT_OPTION: &str = "GRANT OPTION";
 
 /// What can hold on a table, in a database and everywhere.
-const ON_TABLES: [&str; 12] = [
-    "ALTER",
-    "CREATE",
-    "CREATE VIEW",
-    "DELETE",
-    "DROP",
-    "INDEX",
-    "INSERT",
-    "REFERENCES",
-    "SELECT",
-    "SHOW VIEW",
-    "TRIGGER",
-    "UPDATE",
-];
+const ON_TABLES: [&str; 12] =
+    ["ALTER", "CREATE", "CREATE VIEW", "DELETE", "DROP", "INDEX", "INSERT", "REFERENCES", "SELECT", "SHOW VIEW", "TRIGGER", "UPDATE"];
 /// What can hold in a database and everywhere.
 const IN_DATABASES: [&str; 6] = ["ALTER ROUTINE", "CREATE ROUTINE", "CREATE TEMPORARY TABLES", "EVENT", "EXECUTE", "LOCK TABLES"];
 /// What can hold everywhere only.
@@ -71,7 +59,8 @@ pub(crate) fn parse(entry: &str, level: Level) -> Result<Privileges, String> {
             "ALL" | "ALL PRIVILEGES" => found.extend(all(level)),
             "USAGE" => {}
             _ => {
-                let name = named(&word).ok_or_else(|| "is no privilege that Dolt knows: write it as SQL does, such as SELECT or ALL".to_owned())?;
+                let name = named(&word)
+                    .ok_or_else(|| "is no privilege that Dolt knows: write it as SQL does, such as SELECT or ALL".to_owned())?;
                 if name != GRANT_OPTION && !all(level).chain(dynamic(level)).any(|privilege| privilege == name) {
                     return Err(match level {
                         Level::Table => "cannot be given on a table: give it on a database or on all (table: \"*\")",

@@ -44,7 +44,8 @@ fn swept_away(account: &Account, taking: &Holdings, observed: &Observations) -> 
         for (table, privileges) in observed.on_tables_of(&place.database) {
             let key = (account.clone(), table);
             let leaving = taking.get(&key);
-            let staying: Privileges = privileges.into_iter().filter(|name| !leaving.is_some_and(|leaving| leaving.contains(name))).collect();
+            let staying: Privileges =
+                privileges.into_iter().filter(|name| !leaving.is_some_and(|leaving| leaving.contains(name))).collect();
             swept.insert(key, staying);
         }
     }

@@ -19,9 +19,12 @@ pub(crate) fn heir(world: &dyn World, user: &Typed<User>, account: &Account) -> 
 
 fn others(world: &dyn World, user: &Typed<User>, account: &Account) -> Result<Vec<Typed<Claim<UserSpec>>>, Failure> {
     let doltdb = &user.body.spec.dolt_db_ref.name;
-    let selector = Selector::new(API_VERSION, User::KIND, &user.header.namespace)
-        .label(LABEL_ACCOUNT, &account.label(doltdb))
-        .fields(&["/spec/doltDBRef", "/spec/name", "/spec/host", CREATED]);
+    let selector = Selector::new(API_VERSION, User::KIND, &user.header.namespace).label(LABEL_ACCOUNT, &account.label(doltdb)).fields(&[
+        "/spec/doltDBRef",
+        "/spec/name",
+        "/spec/host",
+        CREATED,
+    ]);
     let mut others = world.select_as::<Claim<UserSpec>>(&selector)?;
     // Anybody can write a label.
     others.retain(|other| {

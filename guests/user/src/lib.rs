@@ -14,7 +14,7 @@ use dolt::{Account, Obstacle, Primary, Round, invalid_spec};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Severity, Statement, Typed, World, kind, secret, sql};
 
 use crate::{
-    observe::{Observed, ObserveError},
+    observe::{ObserveError, Observed},
     password::{Digest, State},
 };
 
@@ -139,6 +139,7 @@ fn remark(state: &State, user: &Typed<User>, account: &Account) -> Option<(Sever
 }
 
 fn own_account(account: &Account) -> Obstacle {
-    let message = format!("spec.name: {account} is the account by which the operator itself works: it has its own Secret. Choose another account");
+    let message =
+        format!("spec.name: {account} is the account by which the operator itself works: it has its own Secret. Choose another account");
     Obstacle::new("OwnAccount", message)
 }

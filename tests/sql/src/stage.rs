@@ -3,8 +3,8 @@
 
 use host::contract;
 use sdk::{
-    Effect, EffectFailure, FailureKind, Level, Object, ObjectRef, Outcome, Page, Query, ReadError, Reconciler, Rows, SecretDigest, Selection,
-    SqlError, World, testkit::Fixture,
+    Effect, EffectFailure, FailureKind, Level, Object, ObjectRef, Outcome, Page, Query, ReadError, Reconciler, Rows, SecretDigest,
+    Selection, SqlError, World, testkit::Fixture,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
@@ -63,7 +63,8 @@ impl Stage {
             return;
         }
         let created = format!("2026-01-01T00:00:{:02}Z", self.objects.len());
-        let metadata = json!({"name": name, "namespace": "ns", "uid": format!("{kind}-{name}"), "generation": 1, "creationTimestamp": created});
+        let metadata =
+            json!({"name": name, "namespace": "ns", "uid": format!("{kind}-{name}"), "generation": 1, "creationTimestamp": created});
         self.objects.push(json!({"apiVersion": "k8s.dolthub.com/v1alpha", "kind": kind, "metadata": metadata, "spec": spec}));
     }
 

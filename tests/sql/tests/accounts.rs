@@ -10,12 +10,8 @@ use user::UserReconciler;
 
 /// Connects with an account, and asks.
 async fn enter(server: &Server, user: &str, password: &str, question: &str) -> Result<Vec<String>, String> {
-    let opts = OptsBuilder::default()
-        .ip_or_hostname("127.0.0.1")
-        .tcp_port(server.port)
-        .user(Some(user))
-        .pass(Some(password))
-        .prefer_socket(false);
+    let opts =
+        OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(server.port).user(Some(user)).pass(Some(password)).prefer_socket(false);
     let mut conn = Conn::new(opts).await.map_err(|error| error.to_string())?;
     let rows = conn.query(question).await.map_err(|error| error.to_string());
     let _ = conn.disconnect().await;
@@ -137,7 +133,11 @@ async fn privileges_follow_the_spec_and_nothing_else_goes() {
     let mut stage = Stage::new(server.port);
     stage.apply("Grant", "one", shop(&["SELECT", "INSERT"]));
     stage.apply("Grant", "two", shop(&["INSERT, DELETE"]));
-    stage.apply("Grant", "table", json!({"username": "app", "database": "shop", "table": "Items", "privileges": ["UPDATE"], "grantOption": true}));
+    stage.apply(
+        "Grant",
+        "table",
+        json!({"username": "app", "database": "shop", "table": "Items", "privileges": ["UPDATE"], "grantOption": true}),
+    );
     for name in ["one", "two", "table"] {
         assert_eq!(stage.settle::<GrantReconciler>("Grant", name).await, 1, "{name}");
         assert_eq!(stage.settle::<GrantReconciler>("Grant", name).await, 0, "{name} at rest");
@@ -172,7 +172,8 @@ async fn a_grant_option_alone_is_given_once_and_taken_away(#[case] database: &st
     let server = Server::start().await;
     by_hand(&server, "CREATE USER 'app'@'%' IDENTIFIED BY 'x'").await;
     let mut stage = Stage::new(server.port);
-    let spec = |option: bool| json!({"username": "app", "database": database, "table": table, "privileges": ["USAGE"], "grantOption": option});
+    let spec =
+        |option: bool| json!({"username": "app", "database": database, "table": table, "privileges": ["USAGE"], "grantOption": option});
     stage.apply("Grant", "app", spec(true));
     assert_eq!(stage.settle::<GrantReconciler>("Grant", "app").await, 1);
     assert_eq!(stage.settle::<GrantReconciler>("Grant", "app").await, 0);
