@@ -2,7 +2,7 @@
 //!
 //! Owns the HTTP side and what "ready" means. What it shows comes through [`Reports`] and [`Recent`], so it knows no other room's insides.
 //! It serves without authentication, so nothing here changes anything. Journals hold objects as the reconcilers saw them (never a Secret's
-//! value): they are served to loopback peers only, which is how `kubectl port-forward` arrives.
+//! value), and so do comparisons of modules in full: they are served to loopback peers only, which is how `kubectl port-forward` arrives.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -35,8 +35,11 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The modules in their slots.
 pub trait Reports: Send + Sync + 'static {
-    /// A JSON list with one report for each slot.
-    fn report(&self) -> serde_json::Value;
+    /// A JSON list with one report for each slot. What shows objects is in the `whole` one only.
+    fn report(&self, whole: bool) -> serde_json::Value;
+
+    /// Slots in which nothing can run.
+    fn empty(&self) -> Vec<String>;
 }
 
 /// The recent journals of the reconcilers.
@@ -46,8 +49,12 @@ pub trait Recent: Send + Sync + 'static {
 }
 
 impl Reports for Modules {
-    fn report(&self) -> serde_json::Value {
-        json!(Self::report(self))
+    fn report(&self, whole: bool) -> serde_json::Value {
+        json!(Self::report(self, whole))
+    }
+
+    fn empty(&self) -> Vec<String> {
+        Self::empty(self)
     }
 }
 
@@ -70,11 +77,11 @@ pub struct Status {
 struct Readiness {
     ready: bool,
     leading: bool,
-    missing: Vec<&'static str>,
+    missing: Vec<String>,
 }
 
 impl Status {
-    /// Every slot has a module that may run.
+    /// What can be loaded has been. From now on a slot is missing only while it is empty.
     pub fn modules_loaded(&self, modules: Arc<impl Reports>) {
         // A second call changes nothing: the modules report for themselves what has changed in their slots.
         let _ = self.modules.set(modules);
@@ -95,11 +102,12 @@ impl Status {
     fn readiness(&self) -> Readiness {
         let leading = self.leading.load(Ordering::Relaxed);
         let mut missing = Vec::new();
-        if self.modules.get().is_none() {
-            missing.push("modules");
+        match self.modules.get() {
+            None => missing.push("modules".to_owned()),
+            Some(modules) => missing.extend(modules.empty().into_iter().map(|slot| format!("module {slot}"))),
         }
         if leading && !self.reconciling.load(Ordering::Relaxed) {
-            missing.push("caches");
+            missing.push("caches".to_owned());
         }
         Readiness { ready: missing.is_empty(), leading, missing }
     }
@@ -196,8 +204,9 @@ async fn metrics(State(shown): State<Shown>) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shown.metrics.encode()).into_response()
 }
 
-async fn modules(State(shown): State<Shown>) -> Response {
-    Json(shown.status.modules.get().map_or_else(|| json!([]), |modules| modules.report())).into_response()
+async fn modules(State(shown): State<Shown>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    let whole = may_see_journals(peer.ip());
+    Json(shown.status.modules.get().map_or_else(|| json!([]), |modules| modules.report(whole))).into_response()
 }
 
 async fn journals(State(shown): State<Shown>, ConnectInfo(peer): ConnectInfo<SocketAddr>, Path(reconciler): Path<String>) -> Response {
@@ -227,8 +236,25 @@ mod tests {
     struct Fixed;
 
     impl Reports for Fixed {
-        fn report(&self) -> serde_json::Value {
-            json!([{"slot": "a", "digest": "sha256:1"}])
+        fn report(&self, whole: bool) -> serde_json::Value {
+            json!([{"slot": "a", "whole": whole}])
+        }
+
+        fn empty(&self) -> Vec<String> {
+            vec![]
+        }
+    }
+
+    /// One of its slots has no module.
+    struct Lacking;
+
+    impl Reports for Lacking {
+        fn report(&self, _: bool) -> serde_json::Value {
+            json!([])
+        }
+
+        fn empty(&self) -> Vec<String> {
+            vec!["a".into()]
         }
     }
 
@@ -290,7 +316,7 @@ mod tests {
 
     #[rstest]
     #[case("/healthz", 200, "ok\n")]
-    #[case("/modules", 200, r#"[{"digest":"sha256:1","slot":"a"}]"#)]
+    #[case("/modules", 200, r#"[{"slot":"a","whole":true}]"#)]
     #[case("/journals/a", 200, r#"[{"object":"ns/name"}]"#)]
     #[case("/journals/b", 200, "[]")]
     #[case("/", 404, "")]
@@ -300,6 +326,14 @@ mod tests {
         status.modules_loaded(Arc::new(Fixed));
         let (address, _stop, _task) = start(status).await;
         assert_eq!(ask(address, path).await, (code, body.to_owned()));
+    }
+
+    #[test]
+    fn a_slot_without_a_module_is_missing_and_named() {
+        let status = Status::default();
+        status.modules_loaded(Arc::new(Lacking));
+        status.reconciling();
+        assert_eq!(status.readiness(), Readiness { ready: false, leading: true, missing: vec!["module a".into()] });
     }
 
     #[tokio::test]

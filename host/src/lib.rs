@@ -16,5 +16,6 @@ mod run;
 pub mod runtime;
 pub mod settings;
 pub mod sql;
+pub mod swap;
 
 pub use run::{Error, Options, run};

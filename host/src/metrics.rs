@@ -81,6 +81,48 @@ struct ByModule {
     digest: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySwap {
+    slot: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRefusal {
+    slot: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySlot {
+    slot: String,
+}
+
+/// One series for each slot, with a digest as a label: the series of the digest before goes.
+#[derive(Clone, Default)]
+struct Shown {
+    family: Family<ByModule, Gauge>,
+    digests: Arc<Mutex<HashMap<String, String>>>,
+}
+
+impl Shown {
+    fn show(&self, slot: &str, digest: Option<&str>) {
+        let labels = |digest: &str| ByModule { slot: slot.to_owned(), digest: digest.to_owned() };
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = digest.filter(|digest| !digest.is_empty());
+        if digests.get(slot).map(String::as_str) == digest {
+            return;
+        }
+        if let Some(before) = digests.remove(slot) {
+            self.family.remove(&labels(&before));
+        }
+        if let Some(digest) = digest {
+            digests.insert(slot.to_owned(), digest.to_owned());
+            self.family.get_or_create(&labels(digest)).set(1);
+        }
+    }
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics of the process. Clones share the same values.
@@ -97,9 +139,12 @@ pub struct Metrics {
     calls: Histograms<ByReconciler>,
     traps: Family<ByReason, Counter>,
     queries: Family<ByOutcome, Counter>,
-    modules: Family<ByModule, Gauge>,
-    /// The digest that is shown for each slot.
-    active: Arc<Mutex<HashMap<String, String>>>,
+    active: Shown,
+    candidates: Shown,
+    previous: Shown,
+    since: Family<BySlot, Gauge>,
+    swaps: Family<BySwap, Counter>,
+    refusals: Family<ByRefusal, Counter>,
     leader: Gauge,
     cached: Family<ByKind, Gauge>,
     events: Family<BySeverity, Counter>,
@@ -126,7 +171,17 @@ impl Metrics {
         let calls = measure(&mut registry, "call_duration", "One call into a module with its reads", SHORT);
         let traps = add(&mut registry, "traps", "Calls into a module that the host had to end");
         let queries = add(&mut registry, "sql_queries", "SQL sessions by how they ended");
-        let modules = add(&mut registry, "module", "1 for the module that is active in a slot");
+        let mut shown = |name: &str, help: &str| {
+            let shown = Shown::default();
+            registry.register(name, help, shown.family.clone());
+            shown
+        };
+        let active = shown("module", "1 for the module that is active in a slot");
+        let candidates = shown("module_candidate", "1 for the module that is being checked, or waits for an approval");
+        let previous = shown("module_previous", "1 for the module that was active in a slot before");
+        let since = add(&mut registry, "module_active_since_seconds", "When the active module of a slot became so, in seconds since 1970");
+        let swaps = add(&mut registry, "module_swaps", "Changes of a slot's active module by why they were made");
+        let refusals = add(&mut registry, "module_refusals", "Modules that were refused, by the check that failed");
         let leader = Gauge::default();
         registry.register("leader", "1 while this process leads", leader.clone());
         let cached = add(&mut registry, "cache_objects", "Objects in the cache by kind");
@@ -143,8 +198,12 @@ impl Metrics {
             calls,
             traps,
             queries,
-            modules,
-            active: Arc::default(),
+            active,
+            candidates,
+            previous,
+            since,
+            swaps,
+            refusals,
             leader,
             cached,
             events,
@@ -202,14 +261,31 @@ impl Metrics {
         self.queries.get_or_create(&ByOutcome { result }).inc();
     }
 
-    /// The module with this digest has become the active one of the slot.
+    /// The module with this digest has become the active one of the slot; an empty one leaves the slot empty.
     pub fn module(&self, slot: &str, digest: &str) {
-        let labels = |digest: &str| ByModule { slot: slot.to_owned(), digest: digest.to_owned() };
-        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(previous) = active.insert(slot.to_owned(), digest.to_owned()) {
-            self.modules.remove(&labels(&previous));
-        }
-        self.modules.get_or_create(&labels(digest)).set(1);
+        self.active.show(slot, Some(digest));
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.since.get_or_create(&BySlot { slot: slot.to_owned() }).set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// The module that is a candidate for the slot, if any is.
+    pub fn candidate(&self, slot: &str, digest: Option<&str>) {
+        self.candidates.show(slot, digest);
+    }
+
+    /// The module that was active in the slot before, if any was.
+    pub fn previous(&self, slot: &str, digest: Option<&str>) {
+        self.previous.show(slot, digest);
+    }
+
+    /// The slot's active module is another one; `result` says why (`promoted`, `rolled_back`, `withdrawn`).
+    pub fn swapped(&self, slot: &str, result: &'static str) {
+        self.swaps.get_or_create(&BySwap { slot: slot.to_owned(), result }).inc();
+    }
+
+    /// A module for the slot was refused, by the name of the check that failed.
+    pub fn refused(&self, slot: &str, reason: &'static str) {
+        self.refusals.get_or_create(&ByRefusal { slot: slot.to_owned(), reason }).inc();
     }
 
     /// Whether this process leads.
@@ -282,6 +358,10 @@ mod tests {
         metrics.trapped("a", "memory");
         metrics.queried("timeout");
         metrics.module("a", "sha256:1");
+        metrics.candidate("a", Some("sha256:2"));
+        metrics.previous("a", Some("sha256:0"));
+        metrics.swapped("a", "promoted");
+        metrics.refused("a", "Unsigned");
         metrics.leading(true);
         metrics.cached("pods", 12);
         metrics.event("a", "warning");
@@ -289,7 +369,7 @@ mod tests {
         let mut text: Vec<String> = metrics
             .encode()
             .lines()
-            .filter(|line| !line.starts_with("# HELP") && !line.contains("_bucket{") && !line.contains("_sum{"))
+            .filter(|line| !line.starts_with("# HELP") && !["_bucket{", "_sum{", "_since_seconds{"].iter().any(|part| line.contains(part)))
             .map(str::to_owned)
             .collect();
         text.sort_by_key(|line| line.trim_start_matches("# TYPE ").trim_start_matches("# UNIT ").to_owned());

@@ -18,19 +18,22 @@ use crate::{
     admin::{AdminError, Server, Status},
     cluster::{Change, Cluster, DigestKey, DigestKeyError, SecretValues},
     contract::{Failure, Plan, Request},
-    controller::{Controller, Journals, Reconcile, Shared, Wake},
+    controller::{Controller, Decide, Journals, Reconcile, Shared, Wake},
     gateway::{Live, SharedGateway, Subject},
     leader::{self, LeaderError, Leadership},
     metrics::Metrics,
-    module::{ModuleError, Modules},
+    module::{Active, Admission, Compiler, Fared, ModuleError, Modules},
     plan::{Events, Performer},
     runtime::{CallError, Runtime, RuntimeError},
     settings::{Reconciler, Resource, Settings},
     sql::{Sql, SqlLimits},
+    swap::{ConfigMapSource, Exchange, Stage},
 };
 
 /// Between two tries to watch a kind that cannot be watched.
 const WATCH_RETRY: Duration = Duration::from_secs(2);
+/// How long a start waits for modules from outside of the image to be what they were before.
+const SETTLE: Duration = Duration::from_secs(30);
 /// Between two looks at the size of the cache.
 const MEASURE_EVERY: Duration = Duration::from_secs(10);
 
@@ -108,8 +111,20 @@ pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Out
         }
     });
     let working = async {
-        let modules = Arc::new(Modules::load(&settings, runtime).await?);
-        modules.report().iter().for_each(|module| metrics.module(&module.slot, &module.digest));
+        let admission = Arc::new(Admission::new(&settings, runtime, Compiler::own_program()?)?);
+        let modules = Arc::new(Modules::load(&admission).await);
+        for (slot, active) in settings.reconcilers.keys().filter_map(|slot| Some((slot, modules.active(slot)?))) {
+            metrics.module(slot, &active.digest);
+        }
+        let exchange = settings.modules.config_maps.as_ref().map(|from| {
+            let source = ConfigMapSource::start(client.clone(), &from.namespace, &settings.domain, &settings.product, &options.identity);
+            Exchange::start(admission, modules.clone(), &metrics, Arc::new(source))
+        });
+        if let Some(exchange) = &exchange
+            && !exchange.settled(SETTLE).await
+        {
+            tracing::warn!("modules of ConfigMaps are not looked at yet: those of the image run until then");
+        }
         status.modules_loaded(modules.clone());
         // The campaign listens as long as this process does.
         let _ = eligible.send(());
@@ -120,7 +135,7 @@ pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Out
         let host =
             Host { settings: &settings, identity: &options.identity, client, leadership: leadership.clone(), journals, metrics, status };
         tokio::select! {
-            ended = host.reconcile(modules) => ended,
+            ended = host.reconcile(modules, exchange) => ended,
             () = leadership.lost() => Err(Error::Deposed),
         }
     };
@@ -148,15 +163,24 @@ struct Slot {
     modules: Arc<Modules>,
 }
 
-#[async_trait]
 impl Reconcile for Slot {
-    fn module(&self) -> String {
-        self.modules.active(&self.name).map(|active| active.digest.clone()).unwrap_or_default()
+    fn active(&self) -> Option<Arc<dyn Decide>> {
+        self.modules.active(&self.name).map(|active| active as Arc<dyn Decide>)
+    }
+}
+
+#[async_trait]
+impl Decide for Active {
+    fn digest(&self) -> &str {
+        &self.digest
     }
 
     async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {
-        let active = self.modules.active(&self.name).ok_or_else(|| CallError::NoModule { slot: self.name.clone() })?;
-        active.guest.reconcile(subject, gateway, request).await
+        self.guest.reconcile(subject, gateway, request).await
+    }
+
+    fn fared(&self, fared: &Fared) {
+        Self::fared(self, fared);
     }
 }
 
@@ -173,7 +197,7 @@ struct Host<'a> {
 
 impl Host<'_> {
     /// Reconciles as long as the future is polled; when it is dropped, every worker ends.
-    async fn reconcile(self, modules: Arc<Modules>) -> Result<(), Error> {
+    async fn reconcile(self, modules: Arc<Modules>, mut exchange: Option<Exchange>) -> Result<(), Error> {
         let Self { settings, identity, client, leadership, journals, metrics, status } = self;
         let digest_key = match &settings.digest_key {
             Some(place) => DigestKey::kept(client.clone(), place).await?,
@@ -186,6 +210,7 @@ impl Host<'_> {
         let performer = Performer::new(client.clone(), cluster.clone(), &settings.product);
         let events = Events::new(client, &settings.product, identity);
         let world: SharedGateway = Arc::new(Live::new(cluster.clone(), sql, performer, events, Arc::new(move || leadership.is_held())));
+        let stage = Stage { world: world.clone(), journals: journals.clone(), limits: settings.limits.clone() };
         let shared = Shared { world, index: Arc::default(), journals, limits: settings.limits.clone(), metrics: metrics.clone() };
 
         let mut controllers = HashMap::new();
@@ -195,8 +220,14 @@ impl Host<'_> {
         }
         let mut tasks = JoinSet::new();
         tasks.spawn(dispatch(changes, controllers.clone(), shared));
-        for controller in controllers.into_values() {
+        for (slot, controller) in controllers {
+            if let Some(promotions) = modules.follow(&slot) {
+                tasks.spawn(look_again(promotions, controller.clone()));
+            }
             tasks.spawn(controller.run());
+        }
+        if let Some(exchange) = &exchange {
+            exchange.lead(&stage);
         }
         let watched = async {
             // A kind that cannot be watched yet (its definition is missing, say) does not stop the others.
@@ -209,9 +240,26 @@ impl Host<'_> {
         };
         tokio::select! {
             _ = tasks.join_next() => Err(Error::Ended("a controller")),
+            () = swapping(&mut exchange) => Err(Error::Ended("the exchange of modules")),
             () = watched => Err(Error::Ended("the measuring")),
         }
     }
+}
+
+async fn swapping(exchange: &mut Option<Exchange>) {
+    match exchange {
+        Some(exchange) => exchange.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// After each promotion every object is looked at again: the new module may decide otherwise.
+async fn look_again(mut promotions: watch::Receiver<Option<Arc<Active>>>, controller: Arc<Controller>) {
+    while promotions.changed().await.is_ok() {
+        controller.wake_all().await;
+    }
+    // Without a table of modules the host is shutting down.
+    std::future::pending().await
 }
 
 async fn watch_on(cluster: &Cluster, kind: &Resource) {

@@ -82,6 +82,50 @@ pub struct Modules {
     pub folder: PathBuf,
     /// A private folder for compiled code, keyed by digest and engine. Never filled from outside.
     pub cache: PathBuf,
+    /// ConfigMaps that replace modules of the folder; absent: they don't.
+    #[serde(default)]
+    pub config_maps: Option<ConfigMaps>,
+    /// Which modules from outside of the folder have to be signed, and by whom.
+    #[serde(default)]
+    pub signatures: Signatures,
+    /// For how long a new module is watched closely after its promotion, in seconds.
+    #[serde(default = "probation")]
+    pub probation_seconds: u32,
+}
+
+fn probation() -> u32 {
+    120
+}
+
+/// ConfigMaps as a source of modules. They carry the label `<domain>/module: <slot>`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigMaps {
+    /// Where they are looked for: the host's own namespace, and nowhere else.
+    pub namespace: String,
+}
+
+/// Signatures of modules that come from outside of the folder.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Signatures {
+    /// What is done about a module without a valid signature.
+    pub mode: SignatureMode,
+    /// Public keys (ed25519) by a name for people: PEM, or the 32 bytes as base64.
+    pub keys: BTreeMap<String, String>,
+}
+
+/// What is done about a module without a valid signature.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SignatureMode {
+    /// It is refused.
+    Required,
+    /// It may run, and an event says so.
+    #[default]
+    Warn,
+    /// Nobody looks.
+    Off,
 }
 
 /// What a call into a reconciler may use. Passing a limit ends the call.

@@ -1,6 +1,8 @@
 //! The operator's binary: command line, logs, signals, and this process's name. What it does is the host's, by a settings file that the
 //! chart renders; what it knows of databases is in the modules beside it.
 
+mod module;
+
 use std::{
     error::Error,
     io::{self, IsTerminal},
@@ -25,6 +27,9 @@ struct Arguments {
 enum Command {
     /// Reconcile until SIGTERM or SIGINT
     Run(Run),
+    /// Look at, verify, sign and compare reconcilers, without a cluster
+    #[command(subcommand)]
+    Module(module::Task),
     /// Compile a component to machine code: how the operator calls itself, in a process that takes its memory with it
     #[command(hide = true)]
     CompileModule {
@@ -70,7 +75,26 @@ fn main() -> ExitCode {
             start_logs(run.log_format, &run.log_level);
             end(self::run(run), |error| tracing::error!(error, "the operator ends"))
         }
+        Command::Module(task) => module(task),
         Command::CompileModule { wasm, code } => end(host::module::compile_in_this_process(&wasm, &code), |error| eprintln!("{error}")),
+    }
+}
+
+/// 0: all is well; 1: it is not; 2: it cannot be told.
+fn module(task: module::Task) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(Err(error), |error| eprintln!("{error}")),
+    };
+    match runtime.block_on(module::perform(task)) {
+        Ok((text, well)) => {
+            println!("{text}");
+            if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{}", with_sources(error.as_ref()));
+            ExitCode::from(2)
+        }
     }
 }
 
@@ -158,6 +182,20 @@ mod tests {
     #[case::no_address(&["--settings", "s", "--admin-address", "8080"], false)]
     fn arguments_are_checked(#[case] arguments: &[&str], #[case] fine: bool) {
         let parsed = Arguments::try_parse_from(["doltdb-operator", "run"].iter().chain(arguments));
+        assert_eq!(parsed.is_ok(), fine, "{parsed:?}");
+    }
+
+    #[rstest]
+    #[case::inspect(&["inspect", "m"], true)]
+    #[case::verify(&["verify", "m", "--settings", "s"], true)]
+    #[case::verify_without_settings(&["verify", "m"], false)]
+    #[case::sign(&["sign", "m", "--key", "k"], true)]
+    #[case::manifest(&["sign", "m", "--output", "config-map"], true)]
+    #[case::diff(&["diff", "a", "b", "--journals", "j"], true)]
+    #[case::diff_without_past(&["diff", "a", "b"], false)]
+    #[case::replay(&["replay", "a", "--journals", "j"], true)]
+    fn arguments_about_modules_are_checked(#[case] arguments: &[&str], #[case] fine: bool) {
+        let parsed = Arguments::try_parse_from(["doltdb-operator", "module"].iter().chain(arguments));
         assert_eq!(parsed.is_ok(), fine, "{parsed:?}");
     }
 

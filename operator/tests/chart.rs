@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use host::settings::{Grant, Resource, Settings};
+use host::settings::{Grant, Resource, Settings, SignatureMode};
 use rstest::rstest;
 use sdk::{Description, Permission, Reconciler};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 fn settings(objects: &[Value]) -> Settings {
-    let text = of_kind(objects, "ConfigMap")[0]["data"]["settings.yaml"].as_str().unwrap();
+    let text = of_kind(objects, "Secret")[0]["stringData"]["settings.yaml"].as_str().unwrap();
     serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
@@ -95,6 +95,7 @@ fn no_grant_no_rule() {
         "reconcilers.database.grant=null",
         "leaderElection.enabled=false",
         "digestKey.createRole=false",
+        "modules.configMaps.enabled=false",
     ]);
     let expected =
         ["events.k8s.io/events: create", "k8s.dolthub.com/databases/status: patch", "k8s.dolthub.com/databases: get list watch patch"];
@@ -192,6 +193,9 @@ fn the_settings_file_carries_the_values() {
         "settings.clusterDomain=cluster.example",
         "reconcilers.database.settings.resyncSeconds=5",
         "reconcilers.database.workers=9",
+        "modules.signatures.mode=required",
+        "modules.signatures.keys.release=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "modules.probationSeconds=7",
     ];
     let objects = render(&values);
     let settings = settings(&objects);
@@ -204,6 +208,9 @@ fn the_settings_file_carries_the_values() {
     assert_eq!(settings.reconcilers["database"].workers, 9);
     let key = settings.digest_key.unwrap();
     assert_eq!((key.name.as_str(), key.namespace.as_str()), ("doltdb-operator-digest-key", NAMESPACE));
+    assert_eq!((settings.modules.signatures.mode, settings.modules.probation_seconds), (SignatureMode::Required, 7));
+    assert_eq!(settings.modules.signatures.keys["release"], "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    assert_eq!(settings.modules.config_maps.unwrap().namespace, NAMESPACE);
     let lease = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["namespace"] == "leases").unwrap();
     assert!(rules(lease).contains("coordination.k8s.io/leases named other.example.com: get update"), "{:?}", rules(lease));
 }
@@ -241,6 +248,15 @@ fn replicas_have_a_disruption_budget_from_two_on() {
     assert!(of_kind(&render(&["replicas=2", "podDisruptionBudget.enabled=false"]), "PodDisruptionBudget").is_empty());
 }
 
+/// Who may write ConfigMaps in the operator's namespace may offer modules. What these may do must not be theirs to say.
+#[test]
+fn grants_and_keys_are_out_of_reach_of_who_writes_config_maps() {
+    let objects = render(&["installCrds=true"]);
+    assert!(of_kind(&objects, "ConfigMap").is_empty());
+    let volumes = &of_kind(&objects, "Deployment")[0]["spec"]["template"]["spec"]["volumes"];
+    assert!(volumes.as_array().unwrap().iter().all(|volume| volume["configMap"].is_null()), "{volumes}");
+}
+
 /// A value, the object in which it shows, where, and as what. `null` is absence.
 #[rstest]
 #[case("replicas=3", "Deployment", "/spec/replicas", json!(3))]
@@ -254,10 +270,12 @@ fn replicas_have_a_disruption_budget_from_two_on() {
 #[case("log.format=text", "Deployment", "/spec/template/spec/containers/0/args/3", json!("--log-format=text"))]
 #[case("log.level=debug", "Deployment", "/spec/template/spec/containers/0/args/4", json!("--log-level=debug"))]
 #[case("leaderElection.enabled=false", "Deployment", "/spec/strategy/type", json!("Recreate"))]
-#[case("leaderElection.createRole=false,digestKey.createRole=false", "Role", "", json!(null))]
+#[case("leaderElection.createRole=false,digestKey.createRole=false,modules.configMaps.enabled=false", "Role", "", json!(null))]
 #[case("leaderElection.createRole=false", "Role", "/metadata/name", json!("doltdb-operator-digest-key"))]
 #[case("leaderElection.createRole=false,digestKey.name=k", "Role", "/rules/0/resourceNames", json!(["k"]))]
 #[case("digestKey.createRole=false,leaderElection.createRole=false,leaderElection.existingRole=r", "RoleBinding", "/roleRef/name", json!("r"))]
+#[case("leaderElection.enabled=false,digestKey.createRole=false,modules.configMaps.enabled=false", "RoleBinding", "", json!(null))]
+#[case("leaderElection.enabled=false", "Role", "/metadata/namespace", json!(NAMESPACE))]
 #[case("serviceAccount.create=false", "ServiceAccount", "", json!(null))]
 #[case("serviceAccount.create=false", "ClusterRoleBinding", "/subjects/0/name", json!("default"))]
 #[case("serviceAccount.name=a", "ServiceAccount", "/metadata/name", json!("a"))]
@@ -304,6 +322,8 @@ fn each_value_does_what_it_says(#[case] value: &str, #[case] kind: &str, #[case]
 #[case("image.tag=a:b", "at '/image/tag': 'a:b' does not match pattern")]
 #[case("cache.sizeLimit=much", "at '/cache/sizeLimit': 'much' does not match pattern")]
 #[case("log.format=xml", "at '/log/format': value must be one of 'json', 'text'")]
+#[case("modules.signatures.mode=maybe", "at '/modules/signatures/mode': value must be one of 'required', 'warn', 'off'")]
+#[case("modules.signatures.keys.release=short", "at '/modules/signatures/keys/release': 'short' does not match pattern")]
 #[case("replica=2", "additional properties 'replica' not allowed")]
 #[case("reconcilers.database.grant.write={a}", "at '/reconcilers/database/grant': additional properties 'write' not allowed")]
 #[case("reconcilers.database.grant.secrets={Secret/x}", "at '/reconcilers/database/grant/secrets/0': 'Secret/x' does not match pattern")]

@@ -71,6 +71,16 @@ modules:
   folder: /modules
   # A folder in the volume, not the volume itself: the host creates it for itself alone.
   cache: /var/cache/doltdb-operator/modules
+  {{- with .Values.modules }}
+  {{- if .configMaps.enabled }}
+  configMaps:
+    namespace: {{ $.Release.Namespace | quote }}
+  {{- end }}
+  probationSeconds: {{ int64 .probationSeconds }}
+  signatures:
+    mode: {{ .signatures.mode }}
+    keys: {{ toJson .signatures.keys }}
+  {{- end }}
 {{- with .Values.limits }}
 limits:
   {{- range $limit, $value := . }}

@@ -25,25 +25,37 @@ pub use self::{
 };
 use crate::{
     cluster::Index,
-    contract::{Failure, Plan, Request},
+    contract::{Failure, Header, Kind, Page, Plan, Request, Selection},
     gateway::{ObjectKey, SharedGateway, Subject},
     metrics::Metrics,
+    module::Fared,
     plan::{Granted, Reach},
     runtime::CallError,
     settings::{Limits, Reconciler},
 };
 
+/// Where a controller finds who decides.
+pub trait Reconcile: Send + Sync + 'static {
+    /// Who decides now. A round asks once and holds on to the answer, so that the digest in its journal is that of who decided.
+    fn active(&self) -> Option<Arc<dyn Decide>>;
+}
+
 /// Whatever decides: a component in its sandbox, or the same code natively in a test.
 #[async_trait]
-pub trait Reconcile: Send + Sync + 'static {
-    /// The digest of the module that decides now.
-    fn module(&self) -> String;
+pub trait Decide: Send + Sync + 'static {
+    /// The digest of the module.
+    fn digest(&self) -> &str;
 
     /// One decision.
     ///
     /// # Errors
     /// When the call was ended by a limit or a trap; inside, when the reconciler could not decide.
     async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError>;
+
+    /// Takes note of how a round came out in which it decided.
+    fn fared(&self, fared: &Fared) {
+        let _ = fared;
+    }
 }
 
 /// What the controllers of one host share.
@@ -87,6 +99,29 @@ impl Controller {
         self.queue.wake(object, wake);
     }
 
+    /// Looks at every object again, because somebody else decides now. What is under way comes to its end first, and is looked at again too.
+    pub async fn wake_all(&self) {
+        let kind = Kind { api_version: self.slot.reconciles.api_version.clone(), kind: self.slot.reconciles.kind.clone() };
+        let nobody =
+            ObjectKey { api_version: kind.api_version.clone(), kind: kind.kind.clone(), namespace: String::new(), name: String::new() };
+        let subject = Subject { reconciler: self.name.clone(), object: nobody, uid: String::new() };
+        let mut selection =
+            Selection { kind, namespace: String::new(), labels: vec![], fields: vec!["/metadata/uid".into()], limit: 0, page: None };
+        loop {
+            match self.shared.world.select(&subject, &selection).await {
+                Ok(Page { objects, next }) => {
+                    objects.iter().for_each(|object| self.wake(&key(&object.header), Wake::Change));
+                    selection.page = next;
+                }
+                // Without a list there are no objects yet that anybody has decided about: they will come as changes.
+                Err(error) => return tracing::warn!(reconciler = self.name, %error, "the objects cannot be listed, to be looked at again"),
+            }
+            if selection.page.is_none() {
+                return;
+            }
+        }
+    }
+
     /// Whether objects of this kind are reconciled here.
     pub fn reconciles(&self, object: &ObjectKey) -> bool {
         self.slot.reconciles.api_version == object.api_version && self.slot.reconciles.kind == object.kind
@@ -113,4 +148,9 @@ impl Controller {
         });
         futures::future::join_all(workers).await;
     }
+}
+
+fn key(header: &Header) -> ObjectKey {
+    let Header { api_version, kind, namespace, name, .. } = header;
+    ObjectKey { api_version: api_version.clone(), kind: kind.clone(), namespace: namespace.clone(), name: name.clone() }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Controller, Wake,
+    Controller, Decide, Wake,
     backoff::backoff,
     memory::{Memory, Settled},
 };
@@ -12,8 +12,13 @@ use crate::{
         Effect, EffectFailure, Event, FailureKind, Next, Object, ObjectRef, Outcome, Plan, Request, Severity, SqlError, SqlErrorKind,
     },
     gateway::{Answer, Applied, Ending, Journal, ObjectKey, Question, Read, Recorder, Subject, ask},
+    module::Fared,
     plan::{self, HEALTHY, check},
+    runtime::CallError,
 };
+
+/// Who decides in a round, from its first read to its last effect.
+type Decider = Option<Arc<dyn Decide>>;
 
 /// What a round came to.
 enum Verdict {
@@ -44,7 +49,8 @@ impl Controller {
         };
         subject.uid.clone_from(&object.header.uid);
         let mut memory = self.memory().remove(key).unwrap_or_default();
-        if wake != Wake::Run && self.is_same(&subject, &object, &memory, wake).await {
+        let decider = self.reconciler.active();
+        if wake != Wake::Run && self.is_same(&subject, &object, &memory, wake, &decider).await {
             tracing::trace!(object = %key, ?wake, "every answer is the same");
             self.shared.metrics.skipped(&self.name);
             if wake == Wake::Poll {
@@ -62,7 +68,7 @@ impl Controller {
             return;
         }
         let started = Instant::now();
-        let verdict = self.round(&subject, object, &mut memory).await;
+        let verdict = self.round(&subject, object, &mut memory, &decider).await;
         let (result, elapsed) = (verdict.name(), started.elapsed());
         self.shared.metrics.reconciled(&self.name, result, elapsed);
         tracing::debug!(object = %key, result, elapsed_ms = elapsed.as_millis(), "round");
@@ -72,7 +78,7 @@ impl Controller {
                 memory.failures = 0;
                 self.look_again(key, Some(settled.next));
                 memory.settled = Some(*settled);
-                if !self.is_current(&subject, &memory).await {
+                if !self.is_current(&subject, &memory, &decider).await {
                     self.queue.wake(key, Wake::Run);
                 }
             }
@@ -84,14 +90,25 @@ impl Controller {
         self.memory().insert(key.clone(), memory);
     }
 
-    async fn round(&self, subject: &Subject, object: Object, memory: &mut Memory) -> Verdict {
+    async fn round(&self, subject: &Subject, object: Object, memory: &mut Memory, decider: &Decider) -> Verdict {
+        let (verdict, fared) = self.decide_and_carry_out(subject, object, memory, decider).await;
+        if let Some(decider) = decider {
+            decider.fared(&fared);
+        }
+        verdict
+    }
+
+    async fn decide_and_carry_out(&self, subject: &Subject, object: Object, memory: &mut Memory, decider: &Decider) -> (Verdict, Fared) {
         memory.settled = None;
         let in_trouble = object.body.contains(HEALTHY);
-        let module = self.reconciler.module();
+        let module = digest(decider).to_owned();
         let request = Request { object, settings: self.slot.settings.to_string(), last: memory.last.take() };
         let recorder = Arc::new(Recorder::new(self.granted.clone()));
         let called = Instant::now();
-        let decided = self.reconciler.decide(subject, recorder.clone(), &request).await;
+        let decided = match decider {
+            Some(decider) => decider.decide(subject, recorder.clone(), &request).await,
+            None => Err(CallError::NoModule { slot: self.name.clone() }),
+        };
         self.shared.metrics.called(&self.name, called.elapsed());
         let reads = recorder.take();
         self.count(&reads);
@@ -108,28 +125,29 @@ impl Controller {
             Ok(Err(failure)) => {
                 tracing::warn!(object = %subject.object, reason = %failure.reason, message = %failure.message, "the reconciler cannot decide");
                 self.warn(subject, &failure.reason, &failure.message).await;
-                return Verdict::Failed;
+                return (Verdict::Failed, Fared::Failed);
             }
             Err(ended) => {
                 tracing::error!(object = %subject.object, module = %module, error = %ended, "a call into a reconciler was ended");
                 self.shared.metrics.trapped(&self.name, ended.reason());
                 self.trouble(subject, ended.reason(), &ended.to_string()).await;
-                return Verdict::Failed;
+                return (Verdict::Failed, fault(subject, &ended));
             }
         };
         if let Err(denial) = check(&plan, subject, &self.reach, &self.shared.limits) {
             tracing::error!(object = %subject.object, module = %module, %denial, "a plan was denied; nothing of it happened");
             self.trouble(subject, "PlanDenied", &format!("nothing of the plan happened: {denial}")).await;
+            let fared = Fared::AtFault(format!("its plan for {} was denied: {denial}", subject.object));
             let failure = EffectFailure { effect: place(denial.effect), ..plan::failure(FailureKind::Denied, denial.why) };
             memory.last = Some(Outcome { done: 0, failure: Some(failure) });
-            return Verdict::Failed;
+            return (Verdict::Failed, fared);
         }
         if in_trouble {
             self.shared.world.health(subject, None).await;
         }
-        self.carry_out(subject, plan, memory).await.map_or(Verdict::Failed, |(changed, next)| match changed {
-            true => Verdict::Again,
-            false => Verdict::Settled(Box::new(Settled { object, module, reads, next })),
+        self.carry_out(subject, plan, memory).await.map_or((Verdict::Failed, Fared::Failed), |(changed, next)| match changed {
+            true => (Verdict::Again, Fared::Well),
+            false => (Verdict::Settled(Box::new(Settled { object, module, reads, next })), Fared::Well),
         })
     }
 
@@ -177,9 +195,9 @@ impl Controller {
 
     /// Whether the object and every answer to the reads of the last round are what they were. The time is always another;
     /// databases tell nobody of a change, so they are asked when their time comes and not at each change in the cluster.
-    async fn is_same(&self, subject: &Subject, object: &Object, memory: &Memory, wake: Wake) -> bool {
+    async fn is_same(&self, subject: &Subject, object: &Object, memory: &Memory, wake: Wake, decider: &Decider) -> bool {
         let Some(settled) = &memory.settled else { return false };
-        if settled.object != *object || settled.module != self.reconciler.module() {
+        if settled.object != *object || settled.module != digest(decider) {
             return false;
         }
         for Read { question, answer } in &settled.reads {
@@ -198,9 +216,9 @@ impl Controller {
     }
 
     /// What changed between a read and the note that it was read has told nobody: it is looked at once more.
-    async fn is_current(&self, subject: &Subject, memory: &Memory) -> bool {
+    async fn is_current(&self, subject: &Subject, memory: &Memory, decider: &Decider) -> bool {
         match self.shared.world.get(subject, &ObjectRef::from(&subject.object), &[]).await {
-            Ok(Some(object)) => self.is_same(subject, &object, memory, Wake::Change).await,
+            Ok(Some(object)) => self.is_same(subject, &object, memory, Wake::Change, decider).await,
             _ => false,
         }
     }
@@ -284,6 +302,18 @@ fn sql_result(error: Option<&SqlError>) -> &'static str {
         Some(SqlErrorKind::Lost) => "lost",
         Some(SqlErrorKind::Server) => "server",
         Some(SqlErrorKind::TooLarge) => "too_large",
+    }
+}
+
+fn digest(decider: &Decider) -> &str {
+    decider.as_ref().map(|decider| decider.digest()).unwrap_or_default()
+}
+
+/// A call that took too long may have waited for others; everything else is the module's own doing.
+fn fault(subject: &Subject, ended: &CallError) -> Fared {
+    match ended {
+        CallError::Wall { .. } | CallError::NoModule { .. } => Fared::Failed,
+        own => Fared::AtFault(format!("its call for {} was ended: {}: {own}", subject.object, own.reason())),
     }
 }
 

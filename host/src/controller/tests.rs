@@ -10,11 +10,12 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Controller, Reconcile, Shared, Wake};
+use super::{Controller, Decide, Reconcile, Shared, Wake};
 use crate::{
     contract::*,
     gateway::{Applied, Gateway, ObjectKey, SharedGateway, Subject},
     metrics::Metrics,
+    module::Fared,
     runtime::CallError,
     settings::{Grant, Limits, Reconciler, Resource},
 };
@@ -36,6 +37,8 @@ struct World {
     gone: Mutex<bool>,
     value: Mutex<String>,
     applied: Mutex<Vec<String>>,
+    /// While it is set, an effect takes so long.
+    slow: Mutex<Option<Duration>>,
     events: Mutex<Vec<String>>,
     troubles: Mutex<Vec<Option<String>>>,
     failing: Mutex<Option<FailureKind>>,
@@ -72,7 +75,8 @@ impl Gateway for World {
         Ok(Some(object(wanted, &self.value.lock().unwrap())))
     }
     async fn select(&self, _: &Subject, _: &Selection) -> Result<Page, ReadError> {
-        Ok(Page { objects: vec![], next: None })
+        let gone = *self.gone.lock().unwrap();
+        Ok(Page { objects: (!gone).then(|| object(&ObjectRef::from(&key()), "{}")).into_iter().collect(), next: None })
     }
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
@@ -85,6 +89,8 @@ impl Gateway for World {
     }
     async fn apply(&self, _: &Subject, effect: &Effect) -> Result<Applied, EffectFailure> {
         let Effect::Apply(application) = effect else { return Ok(Applied::Unchanged) };
+        let slow = *self.slow.lock().unwrap();
+        tokio::time::sleep(slow.unwrap_or_default()).await;
         if let Some(kind) = *self.failing.lock().unwrap() {
             return Err(EffectFailure { effect: 0, kind, message: "refused".into(), sql: None });
         }
@@ -110,15 +116,40 @@ type Decision = Box<dyn Fn(&Request, Option<Object>) -> Result<Plan, CallError> 
 
 /// Reads one ConfigMap, then decides by a closure.
 struct Script {
+    digest: &'static str,
     calls: AtomicUsize,
+    fared: Mutex<Vec<Fared>>,
     decision: Decision,
 }
 
-#[async_trait]
-impl Reconcile for Script {
-    fn module(&self) -> String {
-        "digest".into()
+impl Script {
+    fn new(
+        digest: &'static str,
+        decision: impl Fn(&Request, Option<Object>) -> Result<Plan, CallError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { digest, calls: AtomicUsize::new(0), fared: Mutex::default(), decision: Box::new(decision) })
     }
+}
+
+/// The slot: whoever decides now.
+struct Chair(Mutex<Arc<Script>>);
+
+impl Reconcile for Chair {
+    fn active(&self) -> Option<Arc<dyn Decide>> {
+        Some(self.0.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl Decide for Script {
+    fn digest(&self) -> &str {
+        self.digest
+    }
+
+    fn fared(&self, fared: &Fared) {
+        self.fared.lock().unwrap().push(fared.clone());
+    }
+
     async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let read = gateway.get(subject, &config("read"), &[]).await.unwrap_or_default();
@@ -139,13 +170,15 @@ fn plan(effects: Vec<Effect>, next: Next) -> Plan {
 struct Bench {
     world: Arc<World>,
     script: Arc<Script>,
+    chair: Arc<Chair>,
     controller: Arc<Controller>,
 }
 
 impl Bench {
     fn start(decision: impl Fn(&Request, Option<Object>) -> Result<Plan, CallError> + Send + Sync + 'static) -> Self {
         let world = Arc::new(World::default());
-        let script = Arc::new(Script { calls: AtomicUsize::new(0), decision: Box::new(decision) });
+        let script = Script::new("first", decision);
+        let chair = Arc::new(Chair(Mutex::new(script.clone())));
         let slot = Reconciler {
             reconciles: resource("example.com/v1", "Thing"),
             workers: 2,
@@ -159,10 +192,10 @@ impl Bench {
             limits: Limits { rounds_per_minute: 20, ..Limits::default() },
             metrics: Metrics::new("test"),
         };
-        let controller = Arc::new(Controller::new("slot", slot, script.clone(), shared));
+        let controller = Arc::new(Controller::new("slot", slot, chair.clone(), shared));
         controller.wake(&key(), Wake::Run);
         tokio::spawn(controller.clone().run());
-        Self { world, script, controller }
+        Self { world, script, chair, controller }
     }
 
     /// Lets everything that is due happen. Time is virtual: it stands still until nobody has anything to do.
@@ -288,4 +321,56 @@ async fn every_reconcile_leaves_a_journal_that_replays_to_its_plan() {
     let other = Arc::new(crate::gateway::Replay::new(vec![]));
     bench.script.decide(&journal.subject, other.clone(), &journal.request).await.unwrap().unwrap();
     assert!(other.divergence().is_some(), "a read that the journal does not have is a divergence");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_ends_with_the_module_that_began_it_and_the_next_is_the_new_ones() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![apply(config("by-first")), apply(config("by-first-too"))], Next::Change)));
+    *bench.world.slow.lock().unwrap() = Some(Duration::from_secs(1));
+    bench.after(Duration::from_millis(500)).await;
+    let second = Script::new("second", |_, _| Ok(plan(vec![apply(config("by-second"))], Next::Change)));
+    *bench.chair.0.lock().unwrap() = second.clone();
+    bench.controller.wake_all().await;
+    assert_eq!(bench.after(Duration::from_secs(60)).await, 1, "the first has decided once");
+    assert_eq!(World::names(&bench.world.applied), ["by-first", "by-first-too", "by-second"], "its plan came to its end, then the other's");
+    assert_eq!(second.calls.load(Ordering::Relaxed), 2, "one round that changes, one that finds nothing to do");
+    let modules: Vec<String> = bench.controller.shared.journals.of("slot").into_iter().map(|journal| journal.module).collect();
+    assert_eq!(modules, ["first", "second", "second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_swap_a_settled_object_is_looked_at_once_more_and_not_twice() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![], Next::Change)));
+    assert_eq!(bench.after(SOON).await, 1);
+    bench.controller.wake_all().await;
+    assert_eq!(bench.after(SOON).await, 1, "with the same module there is nothing to decide");
+    let second = Script::new("second", |_, _| Ok(plan(vec![], Next::Change)));
+    *bench.chair.0.lock().unwrap() = second.clone();
+    bench.controller.wake_all().await;
+    bench.controller.wake_all().await;
+    assert_eq!(bench.after(Duration::from_secs(3600)).await, 1);
+    assert_eq!(second.calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_module_hears_how_its_rounds_came_out() {
+    let bench = Bench::start(|request, _| match request.last.as_ref().and_then(|last| last.failure.as_ref()) {
+        None => Ok(plan(vec![apply(config("a"))], Next::Change)),
+        Some(failure) if failure.kind == FailureKind::Invalid => {
+            Ok(plan(vec![apply(ObjectRef { kind: "Foreign".into(), ..config("b") })], Next::Change))
+        }
+        Some(_) => Err(CallError::Memory { limit_mib: 64 }),
+    });
+    *bench.world.failing.lock().unwrap() = Some(FailureKind::Invalid);
+    bench.after(Duration::from_millis(300)).await;
+    let fared = World::names(&bench.script.fared);
+    let fault = |what: &str| Fared::AtFault(format!("its {what}"));
+    assert_eq!(
+        fared[..3],
+        [
+            Fared::Failed,
+            fault("plan for Thing ns/x was denied: effect 0 (apply): applying v1 Foreign is not granted"),
+            fault("call for Thing ns/x was ended: MemoryLimit: more than 64 MiB of memory"),
+        ]
+    );
 }

@@ -17,6 +17,9 @@ use super::{
     error::{CompileError, ModuleError},
 };
 
+/// Files that are kept beside those that are needed: what comes back is not compiled again.
+const KEPT: usize = 16;
+
 pub(super) struct Cache {
     folder: PathBuf,
     engine: String,
@@ -71,6 +74,23 @@ impl Cache {
         let place = self.folder.join(format!("{}{code}.cwasm", self.prefix(digest)));
         fs::rename(&compiled, &place).map_err(failed("write", &place))?;
         Ok(place)
+    }
+
+    /// Removes what is not needed, but for the newest files. What a running module has mapped stays mapped.
+    pub(super) fn tidy(&self, needed: &[String]) {
+        let mut old: Vec<_> = fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.ends_with(".cwasm") && !needed.iter().any(|digest| name.starts_with(digest.as_str()))
+            })
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        old.sort();
+        let surplus = old.len().saturating_sub(KEPT);
+        old.iter().take(surplus).for_each(|(_, code)| remove(code));
     }
 
     fn prefix(&self, digest: &str) -> String {

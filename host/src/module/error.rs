@@ -2,9 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use super::signature::KeyError;
 use crate::runtime::{CallError, RuntimeError};
 
-/// A module, or the folder with machine code, cannot be used.
+/// No module can be used at all: the settings or the machine are not as they should be.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
     /// The folder for machine code.
@@ -15,71 +16,91 @@ pub enum ModuleError {
         /// What to do.
         message: String,
     },
+    /// The own program cannot be found, so nothing can be compiled.
+    #[error("cannot find the own program to compile modules with: {0}")]
+    Program(io::Error),
+    /// A key of the settings.
+    #[error("modules.signatures.keys: {0}")]
+    Key(#[from] KeyError),
+}
+
+/// A module was not admitted. Others are not affected.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
     /// The file is missing or unreadable.
-    #[error("cannot read module {file}: {source}; slot {slot} needs its component there")]
+    #[error("cannot be read: {source}; slot {slot} needs its component there")]
     Read {
         /// The slot.
         slot: String,
-        /// The file.
-        file: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// The file is too long.
-    #[error("module {file} is longer than {limit_mib} MiB; strip it of debug information")]
+    /// What offers it does not hold exactly one module.
+    #[error("{0}")]
+    Content(String),
+    /// It is too long.
+    #[error("is longer than {limit_mib} MiB; strip it of debug information")]
     TooLong {
-        /// The file.
-        file: PathBuf,
         /// How long a module may be.
         limit_mib: u64,
     },
-    /// It does not compile.
-    #[error("cannot compile module {file}: {source}")]
-    Compile {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: CompileError,
+    /// It cannot be unpacked.
+    #[error("cannot be unpacked: {0}")]
+    Packing(String),
+    /// It is another than was announced.
+    #[error("has the digest {found}, and {expected} was announced")]
+    Digest {
+        /// Announced.
+        expected: String,
+        /// Of the component.
+        found: String,
     },
+    /// It has to be signed.
+    #[error("is not signed, and only signed modules may run here; sign it with a key of modules.signatures.keys")]
+    Unsigned,
+    /// Nobody known has signed it.
+    #[error("has a signature that is by none of the keys {}", keys.join(", "))]
+    Signature {
+        /// Names of the trusted keys.
+        keys: Vec<String>,
+    },
+    /// It does not compile.
+    #[error("cannot be compiled: {0}")]
+    Compile(CompileError),
+    /// The private cache failed.
+    #[error("cannot be loaded: {0}")]
+    Cache(ModuleError),
     /// It is a component of another world.
-    #[error("module {file} is not a reconciler: {message}; build it for the world reconciler of controller:reconciler@0.1.0 alone")]
+    #[error("is not a reconciler: {message}; build it for the world reconciler of controller:reconciler@0.1.0 alone")]
     World {
-        /// The file.
-        file: PathBuf,
         /// What it imports or lacks.
         message: String,
     },
     /// Freshly compiled code does not load.
-    #[error("cannot load module {file}: {source}; the program that compiles must be the program that runs")]
-    Load {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: RuntimeError,
-    },
+    #[error("cannot be loaded: {0}; the program that compiles must be the program that runs")]
+    Load(RuntimeError),
     /// It cannot say what it is.
-    #[error("module {file} does not describe itself: {source}; it would not reconcile either")]
-    Describe {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: CallError,
-    },
+    #[error("does not describe itself: {0}; it would not reconcile either")]
+    Describe(CallError),
     /// It is another reconciler than the slot is for.
-    #[error("module {file} is reconciler {name}, and cannot run in slot {slot}; put it into a slot of its name")]
+    #[error("is reconciler {name}, and cannot run in slot {slot}; put it into a slot of its name")]
     Name {
-        /// The file.
-        file: PathBuf,
         /// The slot.
         slot: String,
         /// The name in its description.
         name: String,
     },
+    /// There is no such slot.
+    #[error("is for slot {slot}, and the slots are {}", slots.join(", "))]
+    Slot {
+        /// As asked for.
+        slot: String,
+        /// Those of the settings.
+        slots: Vec<String>,
+    },
     /// It reconciles another kind than the slot is for.
-    #[error("module {file} reconciles {found}, and reconcilers.{slot}.reconciles says {expected}; correct one of them")]
+    #[error("reconciles {found}, and reconcilers.{slot}.reconciles says {expected}; correct one of them")]
     Kind {
-        /// The file.
-        file: PathBuf,
         /// The slot.
         slot: String,
         /// API version and kind in its description.
@@ -88,16 +109,55 @@ pub enum ModuleError {
         expected: String,
     },
     /// It wants more than the slot grants.
-    #[error("module {file} wants more than it is granted; missing in the settings: {}", missing.join(", "))]
+    #[error("wants more than it is granted; missing in the settings: {}", missing.join(", "))]
     Permissions {
-        /// The file.
-        file: PathBuf,
         /// Each as a place in the settings and what is missing there.
         missing: Vec<String>,
     },
-    /// The own program cannot be found, so nothing can be compiled.
-    #[error("cannot find the own program to compile modules with: {0}")]
-    Program(io::Error),
+    /// The slot's settings are not those that it takes.
+    #[error("does not take the settings of the slot: {}", mismatches.join("; "))]
+    Settings {
+        /// Each as a place in `reconcilers.<slot>.settings` and what is wrong there.
+        mismatches: Vec<String>,
+    },
+    /// Its schema of settings cannot be used.
+    #[error("has a schema of settings that cannot be checked: {0}")]
+    Schema(String),
+    /// What its author wants to be done is not understood.
+    #[error("{0}")]
+    Wish(String),
+    /// It failed where the active module does not.
+    #[error("failed when it was tried: {0}")]
+    Shadow(String),
+}
+
+impl Refusal {
+    /// A name for the case in upper camel case, for an annotation, an event, a metric.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "Unreadable",
+            Self::Content(_) => "NoModule",
+            Self::TooLong { .. } => "TooLong",
+            Self::Packing(_) => "NotUnpackable",
+            Self::Digest { .. } => "OtherDigest",
+            Self::Unsigned => "Unsigned",
+            Self::Signature { .. } => "UnknownSignature",
+            Self::Compile(CompileError::Time { .. }) => "CompileTime",
+            Self::Compile(CompileError::Ended { .. }) => "CompileMemory",
+            Self::Compile(_) | Self::Cache(_) => "NotCompiled",
+            Self::World { .. } => "OtherWorld",
+            Self::Load(_) => "NotLoaded",
+            Self::Describe(_) => "NotDescribed",
+            Self::Name { .. } => "OtherName",
+            Self::Slot { .. } => "NoSuchSlot",
+            Self::Kind { .. } => "OtherKind",
+            Self::Permissions { .. } => "BeyondGrant",
+            Self::Settings { .. } => "OtherSettings",
+            Self::Schema(_) => "BadSchema",
+            Self::Wish(_) => "UnknownPolicy",
+            Self::Shadow(_) => "ShadowFailed",
+        }
+    }
 }
 
 /// A component was not compiled.

@@ -48,3 +48,25 @@ pub fn hostile(target: &Path) -> &'static [u8] {
         encoder.encode().expect("it makes a component")
     })
 }
+
+/// A variant of the hostile component that does this whatever its settings say.
+///
+/// # Panics
+/// When the words are too long, or the place for them is not found.
+pub fn ordered(component: &[u8], what: &str) -> Vec<u8> {
+    replaced(component, &format!("orders: {:<32}", "as the settings say"), &format!("orders: {what:<32}"))
+}
+
+/// A component with other words in the place of some that occur once in it. It stays valid because nothing moves.
+///
+/// # Panics
+/// When the words are of another length, or don't occur exactly once.
+pub fn replaced(component: &[u8], old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len(), "{new:?} is not as long as {old:?}");
+    let places: Vec<_> =
+        component.windows(old.len()).enumerate().filter(|(_, window)| *window == old.as_bytes()).map(|(at, _)| at).collect();
+    let [at] = places.as_slice() else { panic!("{old:?} occurs {} times", places.len()) };
+    let mut variant = component.to_vec();
+    variant[*at..at + new.len()].copy_from_slice(new.as_bytes());
+    variant
+}

@@ -11,7 +11,7 @@ use std::{
 
 use contract::components;
 use host::{
-    module::{Compiler, ModuleError, Modules},
+    module::{Admission, Compiler, ModuleError, Modules},
     runtime::Runtime,
     settings::Settings,
 };
@@ -55,6 +55,7 @@ impl Place {
             "modules": {"folder": self.0.path().join("modules"), "cache": self.cache()},
             "reconcilers": {"hostile": {
                 "reconciles": kind("example.com/v1", "Widget", "widgets"),
+                "settings": {"do": "echo"},
                 "grant": {
                     "read": [kind("v1", "Pod", "pods")],
                     "apply": [kind("v1", "ConfigMap", "configmaps")],
@@ -74,7 +75,7 @@ impl Place {
     async fn load_by(&self, compiler: &Compiler, change: impl FnOnce(&mut Value)) -> Result<Modules, ModuleError> {
         let settings = self.settings(change);
         let runtime = Arc::new(Runtime::new(&settings.limits).unwrap());
-        Modules::load_with(&settings, runtime, compiler).await
+        Ok(Modules::load(&Admission::new(&settings, runtime, compiler.clone())?).await)
     }
 }
 
@@ -87,8 +88,16 @@ fn no_compiler() -> Compiler {
     Compiler::new("/nonexistent/compiler", [""; 0])
 }
 
+/// Why the first slot is empty.
 fn error(result: Result<Modules, ModuleError>) -> String {
-    result.err().expect("it must not load").to_string()
+    match result {
+        Err(error) => error.to_string(),
+        Ok(modules) => {
+            let slot = modules.empty().into_iter().next().expect("a slot must be empty");
+            assert!(modules.active(&slot).is_none());
+            modules.refused(&slot).expect("it was refused")
+        }
+    }
 }
 
 #[tokio::test]
@@ -103,7 +112,7 @@ async fn a_module_is_compiled_once_and_says_what_it_is() {
     let modules = place.load_by(&no_compiler(), |_| ()).await.unwrap();
     assert_eq!(modules.active("hostile").unwrap().digest, active.digest);
     assert!(modules.active("other").is_none());
-    let report = serde_json::to_value(modules.report()).unwrap();
+    let report = serde_json::to_value(modules.report(true)).unwrap();
     assert_eq!(report[0]["reconciles"], "example.com/v1 Widget");
     assert_eq!(report[0]["digest"], active.digest);
     assert_eq!(report[0]["source"]["from"], "folder");
@@ -171,8 +180,8 @@ fn foreign() -> Vec<u8> {
 }
 
 #[rstest]
-#[case::text(b"hello".to_vec(), &["cannot compile module", "not a valid component"])]
-#[case::core_module(b"\0asm\x01\0\0\0".to_vec(), &["cannot compile module", "not a valid component"])]
+#[case::text(b"hello".to_vec(), &["cannot be compiled", "not a valid component"])]
+#[case::core_module(b"\0asm\x01\0\0\0".to_vec(), &["cannot be compiled", "not a valid component"])]
 #[case::nothing_in_it(COMPONENT.to_vec(), &["is not a reconciler: it does not export describe, reconcile", "build it for the world"])]
 #[case::foreign_import(foreign(), &["is not a reconciler: it imports example:files/disk@1.0.0", "build it for the world"])]
 #[tokio::test]
@@ -189,16 +198,20 @@ async fn what_is_no_reconciler_does_not_load(#[case] wasm: Vec<u8>, #[case] mess
 #[rstest]
 #[case::missing(
     |s: &mut Value| s["reconcilers"]["absent"] = s["reconcilers"]["hostile"].clone(),
-    &["cannot read module", "absent.wasm", "slot absent needs its component there"]
+    &["module ", "absent.wasm cannot be read", "slot absent needs its component there"]
 )]
 #[case::kind(
     |s: &mut Value| s["reconcilers"]["hostile"]["reconciles"]["kind"] = "Gadget".into(),
-    &["reconciles example.com/v1 Widget", "reconcilers.hostile.reconciles says example.com/v1 Gadget"]
+    &["hostile.wasm reconciles example.com/v1 Widget", "reconcilers.hostile.reconciles says example.com/v1 Gadget"]
 )]
 #[case::permissions(
     |s: &mut Value| s["reconcilers"]["hostile"]["grant"] = json!({"secrets": ["widget-a*"]}),
     &["reconcilers.hostile.grant.read: v1 Pod, reconcilers.hostile.grant.apply: v1 ConfigMap, reconcilers.hostile.grant.secrets: widget-*, \
        reconcilers.hostile.grant.sql.read: *.svc"]
+)]
+#[case::settings(
+    |s: &mut Value| s["reconcilers"]["hostile"]["settings"] = json!({"od": "echo"}),
+    &["does not take the settings of the slot: settings: do is missing"]
 )]
 #[tokio::test]
 async fn settings_that_do_not_fit_a_module_are_told(#[case] change: impl FnOnce(&mut Value), #[case] message: &[&str]) {
@@ -229,6 +242,18 @@ async fn a_module_runs_in_a_slot_of_its_name_only() {
 async fn a_compiler_that_fails_is_told(#[case] compiler: Compiler, #[case] message: &str) {
     let place = Place::new();
     let error = error(place.load_by(&compiler, |_| ()).await);
-    assert!(error.contains("cannot compile module") && error.contains(message), "{error}");
+    assert!(error.contains("cannot be compiled") && error.contains(message), "{error}");
     assert_eq!(place.code(), Vec::<PathBuf>::new(), "nothing is left behind");
+}
+
+#[tokio::test]
+async fn one_bad_module_leaves_its_own_slot_empty_and_no_other() {
+    let place = Place::new();
+    place.put("bad", b"hello");
+    let with_bad = |s: &mut Value| s["reconcilers"]["bad"] = s["reconcilers"]["hostile"].clone();
+    let modules = place.load_by(&own_compiler(), with_bad).await.unwrap();
+    assert_eq!(modules.empty(), ["bad"]);
+    assert!(modules.active("hostile").is_some(), "it comes after the bad one");
+    let report = serde_json::to_value(modules.report(false)).unwrap();
+    assert!(report[0]["refused"].as_str().unwrap().contains("bad.wasm cannot be compiled: not a valid component"), "{report}");
 }

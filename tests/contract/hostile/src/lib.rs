@@ -1,5 +1,6 @@
 //! A reconciler that does what its settings say: `{"do": "loop"}` and so on. Each behaviour passes one limit of the host, or shows that
-//! an honest reconciler stays clear of it.
+//! an honest reconciler stays clear of it. A variant of it that does something else whatever its settings say is made without another
+//! build: by other words in the place of its orders (`contract::components::ordered`).
 
 use std::{
     hint::black_box,
@@ -11,6 +12,9 @@ use sdk::{
 };
 use serde::Deserialize;
 use serde_json::json;
+
+/// What is done whatever the settings say. Other words of this length may take the place of these in the component.
+static ORDERS: &str = "orders: as the settings say             ";
 
 /// What to do, and how much of it.
 #[derive(Deserialize)]
@@ -47,7 +51,9 @@ impl Reconciler for Hostile {
             serde_json::from_str(&request.settings).map_err(|e| Failure { reason: "BadSettings".into(), message: e.to_string() })?;
         let times = settings.times;
         let mut plan = Plan::new();
-        match settings.r#do.as_str() {
+        // Only at run time is it known what stands there.
+        let orders = black_box(ORDERS).trim_start_matches("orders: ").trim_end();
+        match if orders == "as the settings say" { settings.r#do.as_str() } else { orders } {
             "loop" => loop {
                 black_box(0);
             },
@@ -69,6 +75,15 @@ impl Reconciler for Hostile {
             "reads" => (0..times).for_each(|i| drop(world.get(&pod(&i.to_string()), &[]))),
             "queries" => drop(world.query(&vec![query(); times])),
             "no queries" => (0..times).for_each(|_| drop(world.query(&[]))),
+            "smuggle" => {
+                for (api_version, kind) in [("v1", "ConfigMap"), ("rbac.authorization.k8s.io/v1", "ClusterRole"), ("v1", "ConfigMap")] {
+                    let object =
+                        ObjectRef { api_version: api_version.into(), kind: kind.into(), namespace: "default".into(), name: "x".into() };
+                    let metadata = json!({"name": "x", "namespace": "default"});
+                    let body = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}).to_string();
+                    plan.effects.push(Effect::Apply(sdk::Application { object, uid: String::new(), body }));
+                }
+            }
             "effects" => plan.effects = vec![Effect::Status("{}".into()); times],
             "bytes" => plan.effects = vec![Effect::Status("x".repeat(times))],
             "log" => world.log(Level::Info, &"x".repeat(times), &[("field", "y".repeat(times))]),
