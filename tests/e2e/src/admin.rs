@@ -22,14 +22,38 @@ impl Operator {
     /// # Errors
     /// When it can't be reached or answers anything but 200.
     pub async fn ask(&self, path: &str) -> Result<String> {
+        self.admin().await?.ask(path).await
+    }
+
+    /// A way to the leader's admin server, for as long as the leader lives.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn admin(&self) -> Result<Admin> {
         let pod = self.leader().await?;
         let port = pod.spec.as_ref().and_then(|spec| spec.containers.first()?.ports.as_ref()?.first()).map(|port| port.container_port);
         let port = port.context("the operator's pod declares no port")?;
-        let asked = async {
-            let (_forwarding, local) = forward(pod.namespace().as_deref().unwrap_or_default(), &pod.name_any(), port).await?;
-            get(local, path).await
-        };
-        timeout(DEADLINE, asked).await.with_context(|| format!("{path} was not answered in {} s", DEADLINE.as_secs()))?
+        let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+        let (forwarding, port) =
+            timeout(DEADLINE, forward(&namespace, &name, port)).await.with_context(|| format!("{name} is not reached"))??;
+        Ok(Admin { port, _forwarding: forwarding })
+    }
+}
+
+/// A way to an operator's admin server.
+pub struct Admin {
+    port: u16,
+    _forwarding: Child,
+}
+
+impl Admin {
+    /// What it answers to a path.
+    ///
+    /// # Errors
+    /// When it can't be reached or answers anything but 200.
+    pub async fn ask(&self, path: &str) -> Result<String> {
+        let answer = timeout(DEADLINE, get(self.port, path)).await;
+        answer.with_context(|| format!("{path} was not answered in {} s", DEADLINE.as_secs()))?
     }
 }
 

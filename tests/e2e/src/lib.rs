@@ -9,6 +9,7 @@ mod cluster;
 mod doltdb;
 mod events;
 mod manifest;
+mod modules;
 mod namespace;
 mod operator;
 mod pods;
@@ -28,10 +29,12 @@ use std::{
 use anyhow::Result;
 use futures::FutureExt;
 
+pub use admin::Admin;
 pub use cluster::Cluster;
 pub use doltdb::{ADMIN, PASSWORD, credentials, database, engine_version, grant, password, replicated, standalone, user, with};
 pub use events::Event;
 pub use manifest::{expected, file, folder};
+pub use modules::{ModuleMap, shipped, variant};
 pub use namespace::Namespace;
 pub use operator::Operator;
 pub use pods::{Pods, Seen};
