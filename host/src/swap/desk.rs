@@ -37,6 +37,8 @@ struct Entry {
     stand: Stand,
     /// The last content of this offer that was fit.
     last_good: Option<Arc<Module>>,
+    /// Its author has taken it back and given it again: what was told of it before does not count.
+    given_again: bool,
     told: Option<Standing>,
     since: Timestamp,
 }
@@ -55,7 +57,7 @@ enum Stand {
 
 /// What a task of the desk came to.
 enum Done {
-    Admission(Result<Module, Refusal>),
+    Admission(Result<Arc<Module>, Arc<Refusal>>),
     Shadow(Arc<Module>, Shadow),
 }
 
@@ -148,7 +150,7 @@ impl Desk {
                     }
                     entry
                 }
-                None => Entry { offer, stand: Stand::New, last_good: None, told: None, since: Timestamp::now() },
+                None => Entry { offer, stand: Stand::New, last_good: None, given_again: false, told: None, since: Timestamp::now() },
             };
             self.entries.push(entry);
         }
@@ -171,10 +173,13 @@ impl Desk {
         let digest = entry.digest().to_owned();
         entry.stand = match done {
             Some(Done::Admission(Ok(module))) => {
-                let module = Arc::new(module);
-                if entry.was_fit() { Stand::Fit(module, None) } else { Stand::Admitted(module) }
+                if entry.was_fit() {
+                    Stand::Fit(module, None)
+                } else {
+                    Stand::Admitted(module)
+                }
             }
-            Some(Done::Admission(Err(refusal))) => Stand::Refused(Arc::new(refusal)),
+            Some(Done::Admission(Err(refusal))) => Stand::Refused(refusal),
             Some(Done::Shadow(module, shadow)) => match shadow.fault() {
                 Some(fault) => Stand::Refused(Arc::new(Refusal::Shadow(fault))),
                 None => Stand::Tried(module, Arc::new(shadow)),
@@ -278,7 +283,9 @@ impl Desk {
                     let (admission, slot, parcel) = (self.admission.clone(), self.slot.clone(), content.parcel.clone());
                     let source = Source::ConfigMap { name: offer.name.clone() };
                     tracing::info!(slot, offer = offer.name, digest = content.digest, "a module is on offer");
-                    self.work.spawn(async move { Done::Admission(admission.from_outside(&slot, source, &parcel).await) });
+                    self.work.spawn(async move {
+                        Done::Admission(admission.from_outside(&slot, source, &parcel).await.map(Arc::new).map_err(Arc::new))
+                    });
                 }
                 (Stand::Admitted(module), Some(stage)) => {
                     let Some(settings) = self.admission.slot(&self.slot).cloned() else { continue };
@@ -342,7 +349,7 @@ impl Desk {
     }
 
     fn standing(&self, entry: &Entry, active: Option<&Active>) -> Standing {
-        let runs = active.map(|active| format!("{} goes on", active.source)).unwrap_or_default();
+        let runs = active.map_or_else(|| "nothing runs in the slot".to_owned(), |active| format!("{} goes on", active.source));
         let (state, reason, message) = match &entry.stand {
             Stand::New => (Standing::CHECKING, None, "it is being checked".to_owned()),
             Stand::Admitted(_) => (Standing::CHECKING, None, "it may run, and is being tried".to_owned()),
@@ -355,7 +362,8 @@ impl Desk {
                     format!("it decides otherwise than the active module, and waits for an approval of {}; {runs}", short(entry.digest()));
                 (Standing::WAITING, None, message)
             }
-            Stand::Back(why, _) => (Standing::ROLLED_BACK, None, why.clone()),
+            Stand::Back(why, true) => (Standing::ROLLED_BACK, None, format!("{why}; {runs}")),
+            Stand::Back(why, false) => (Standing::ROLLED_BACK, None, why.clone()),
             Stand::Fit(module, _) if active.is_some_and(|active| entry.is_fit(active)) => {
                 let warning = module.warning.as_ref().map(|warning| format!("; {warning}")).unwrap_or_default();
                 let reason = module.warning.as_ref().map(|_| "NotVouchedFor");
@@ -386,8 +394,11 @@ impl Entry {
             _ => false,
         };
         self.offer = offer;
-        if !same && let Stand::Fit(module, _) = std::mem::replace(&mut self.stand, Stand::New) {
-            self.last_good = Some(module);
+        if !same {
+            self.given_again = false;
+            if let Stand::Fit(module, _) = std::mem::replace(&mut self.stand, Stand::New) {
+                self.last_good = Some(module);
+            }
         }
         !same
     }
@@ -398,7 +409,7 @@ impl Entry {
 
     /// What was told of this content before.
     fn past(&self) -> Option<&str> {
-        self.offer.past.as_ref().filter(|past| past.digest == self.digest()).map(|past| past.state.as_str())
+        self.offer.past.as_ref().filter(|past| !self.given_again && past.digest == self.digest()).map(|past| past.state.as_str())
     }
 
     /// Whether this content was found fit before, by this process or another.
@@ -419,7 +430,10 @@ impl Entry {
                 }
                 Ok(_) => return,
             },
-            Stand::Back(_, true) if !unwanted => Stand::New,
+            Stand::Back(_, true) if !unwanted => {
+                self.given_again = true;
+                Stand::New
+            }
             Stand::Back(..) | Stand::Refused(_) => return,
             _ if unwanted => Stand::Back("its author wants it so".into(), true),
             Stand::Tried(module, shadow) => {

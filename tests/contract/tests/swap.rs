@@ -260,9 +260,13 @@ async fn its_author_may_take_a_module_back_and_give_it_again() {
     offering.wishes.rollback = Some(offering.digest()[..12].to_owned());
     bench.offer(offering.clone()).await;
     bench.is_active(&bench.image()).await;
-    assert_eq!(bench.stands("m", Standing::ROLLED_BACK).await.message, "its author wants it so");
+    assert!(bench.stands("m", Standing::ROLLED_BACK).await.message.starts_with("its author wants it so; module "));
     offering.wishes.rollback = None;
-    bench.offer(offering.clone()).await;
+    // What was told of it stands there, and any news comes with it.
+    let told = bench.past("m");
+    bench.offer(offering.clone().after(&told)).await;
+    bench.stands("m", Standing::CHECKING).await;
+    bench.offer(offering.clone().after(&told)).await;
     bench.is_active(&offering.digest()).await;
 }
 
