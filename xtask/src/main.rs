@@ -1,5 +1,6 @@
 //! `cargo xtask`: the project's commands. This file knows the command line and who answers which command, nothing else.
 
+mod bench;
 mod cache;
 mod cargo;
 mod cluster;
@@ -69,6 +70,11 @@ enum Task {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Measure on a cluster, and write what came of it into docs/
+    Bench {
+        #[command(subcommand)]
+        command: BenchTask,
+    },
     /// Build the reconcilers as components and print their sizes
     Guests {
         /// Also put them into this folder
@@ -89,6 +95,28 @@ enum Task {
     },
     /// Check format, lints, licenses, charts and generated files
     Lint,
+}
+
+#[derive(Subcommand)]
+enum BenchTask {
+    /// What clients notice of lost and changing servers
+    Failover {
+        /// Which cluster; one that doesn't run is started for this, and ended afterwards
+        #[arg(long, default_value = cluster::BENCH)]
+        name: String,
+        /// Runs of each scenario; 0 plays none
+        #[arg(long, default_value_t = 5)]
+        runs: u32,
+        /// Only this one, by its name or, where it is wrong, by the list that the error shows; may be repeated
+        #[arg(long)]
+        scenario: Vec<String>,
+        /// Random faults for so long, as 90s, 30m or 2h
+        #[arg(long, value_name = "TIME")]
+        random: Option<String>,
+        /// Which random faults
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 #[derive(Subcommand)]
@@ -136,6 +164,10 @@ fn perform(task: Task) -> Result<ExitCode> {
         Task::Cluster { name, command } => return cluster(&Cluster::named(&cache, &name)?, command),
         Task::Demo { context, kubeconfig, image } => demo::demo(&cache, demo::Wish { context, kubeconfig, image })?,
         Task::Test { no_cluster, keep, threads, filter } => test::test(&cache, &test::Wish { no_cluster, keep, filter, threads })?,
+        Task::Bench { command: BenchTask::Failover { name, runs, scenario, random, seed } } => {
+            let cluster = Cluster::named(&cache, &name)?;
+            bench::failover(&cache, &cluster, &bench::Wish { runs, scenarios: scenario, random, seed })?;
+        }
         Task::Guests { output } => {
             let built = guests::build(&cache)?;
             output.iter().try_for_each(|folder| guests::copy(&built, folder))?;

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use crate::cache::Cache;
 use crate::cluster::{Cluster, TEST};
 use crate::deploy::{NAMESPACE, Site};
-use crate::images::{base, operator};
+use crate::images::{Image, base, operator};
 use crate::run::{self, output, say};
 use crate::tools::programs;
 use crate::{cargo, guests, preflight};
@@ -138,12 +139,17 @@ fn end_to_end(cache: &Cache, wish: &Wish, cluster: &Cluster, binaries: &[PathBuf
         say(format_args!("end-to-end tests: {}", binary.file_name().unwrap_or_default().to_string_lossy()));
         let mut tests = cluster.command(binary)?;
         tests.arg("--test-threads").arg(wish.threads.to_string()).args(&wish.filter);
-        tests.env("MODULES_DIR", modules).env("DOLT_BIN", cluster.bin().join("dolt")).env("DOLT_IMAGE", base::DOLT);
-        tests.env("OPERATOR_IMAGE", image.name()).env("OPERATOR_NAMESPACE", NAMESPACE);
-        tests.env("CARGO_MANIFEST_DIR", crate::repo::path("tests/e2e"));
+        tests.env("MODULES_DIR", modules).env("DOLT_BIN", cluster.bin().join("dolt"));
+        tell(&mut tests, &image);
         tally.part(END_TO_END, &mut tests)?;
     }
     Ok(())
+}
+
+/// Tells a program that runs inside of a cluster what is there, and where the checkout is.
+pub(crate) fn tell(program: &mut Command, operator: &Image) {
+    program.env("DOLT_IMAGE", base::DOLT).env("OPERATOR_IMAGE", operator.name()).env("OPERATOR_NAMESPACE", NAMESPACE);
+    program.env("CARGO_MANIFEST_DIR", crate::repo::path("tests/e2e"));
 }
 
 /// A line of cargo's JSON output; of all kinds of lines only those of test binaries have an `executable`.
@@ -206,7 +212,7 @@ fn dump(cache: &Cache, cluster: &Cluster) -> PathBuf {
         fs::create_dir_all(&nodes)?;
         for entry in fs::read_dir(cluster.logs())?.flatten() {
             // Folders are the pods' logs; those of pods that are gone are only there.
-            output(std::process::Command::new("cp").arg("-rL").arg(entry.path()).arg(&nodes)).ok();
+            output(Command::new("cp").arg("-rL").arg(entry.path()).arg(&nodes)).ok();
         }
         Ok(())
     };
@@ -219,7 +225,7 @@ fn dump(cache: &Cache, cluster: &Cluster) -> PathBuf {
 
 impl Tally {
     /// Runs a part and counts.
-    fn part(&mut self, name: &'static str, command: &mut std::process::Command) -> Result<()> {
+    fn part(&mut self, name: &'static str, command: &mut Command) -> Result<()> {
         let (status, text) = run::shown_and_kept(command)?;
         let count = counted(&text);
         match self.parts.iter_mut().find(|(part, _)| *part == name) {

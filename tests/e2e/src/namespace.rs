@@ -179,6 +179,16 @@ impl Namespace {
         Ok(())
     }
 
+    /// Ends a pod without a word and without time for any, as `kubectl delete pod --force --grace-period=0` does.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn kill(&self, pod: &str) -> Result<()> {
+        let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::background() };
+        self.api("Pod").delete(pod, &at_once).await.with_context(|| format!("cannot kill pod {pod}"))?;
+        Ok(())
+    }
+
     /// Waits until an object is gone.
     ///
     /// # Errors

@@ -5,7 +5,10 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::Namespace;
 
@@ -43,7 +46,10 @@ pub(crate) fn signal(pod: &Pod, signal: Signal) -> Result<()> {
         // A process may end while it is looked at.
         let groups = fs::read_to_string(entry.path().join("cgroup")).unwrap_or_default();
         if containers.iter().any(|id| groups.contains(id)) {
-            kill_process(pid, signal).with_context(|| format!("cannot signal process {}", pid.as_raw_nonzero()))?;
+            match kill_process(pid, signal) {
+                Err(Errno::SRCH) => {}
+                outcome => outcome.with_context(|| format!("cannot signal process {}", pid.as_raw_nonzero()))?,
+            }
             found += 1;
         }
     }

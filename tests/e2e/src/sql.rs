@@ -51,19 +51,24 @@ impl Sql {
         Self { database: Some(name.to_owned()), ..self.clone() }
     }
 
+    /// How a client connects that keeps its connection.
+    #[must_use]
+    pub fn opts(&self) -> OptsBuilder {
+        OptsBuilder::default()
+            .ip_or_hostname(&self.host)
+            .tcp_port(3306)
+            .user(Some(&self.user))
+            .pass(Some(&self.password))
+            .db_name(self.database.as_ref())
+    }
+
     /// All rows that a statement answers, every cell as text.
     ///
     /// # Errors
     /// When the server can't be reached or refuses.
     pub async fn rows(&self, statement: &str) -> Result<Vec<Vec<String>>> {
         let asked = async {
-            let opts = OptsBuilder::default()
-                .ip_or_hostname(&self.host)
-                .tcp_port(3306)
-                .user(Some(&self.user))
-                .pass(Some(&self.password))
-                .db_name(self.database.as_ref());
-            let mut conn = connect(opts.into()).await?;
+            let mut conn = connect(self.opts().into()).await?;
             let rows: Vec<Row> = conn.query(statement).await?;
             conn.disconnect().await?;
             anyhow::Ok(rows)

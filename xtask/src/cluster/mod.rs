@@ -35,6 +35,9 @@ pub(crate) const DEV: &str = "dev";
 /// The cluster that tests start and end.
 pub(crate) const TEST: &str = "test";
 
+/// The cluster of measurements, if no other is named.
+pub(crate) const BENCH: &str = "bench";
+
 /// A cluster, running or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
