@@ -7,7 +7,7 @@ use e2e::{Namespace, in_namespace, seconds};
 
 use crate::{
     act, fault,
-    stage::{Run, Stage},
+    stage::{PRIMARY, Run, STANDALONE, Stage},
 };
 
 /// Until everything has to be in order after a fault.
@@ -124,17 +124,11 @@ impl Scenario {
         Target { gap, loss }
     }
 
-    const fn servers(self) -> u32 {
+    /// How many servers there are at first, which of them is primary, and by which Services clients come.
+    const fn beginning(self) -> (u32, u32, &'static [&'static str]) {
         match self {
-            Self::Scale => 3,
-            _ => 2,
-        }
-    }
-
-    const fn first_primary(self) -> u32 {
-        match self {
-            Self::Scale => 2,
-            _ => 0,
+            Self::Scale => (3, 2, &[PRIMARY, STANDALONE]),
+            _ => (2, 0, &[PRIMARY]),
         }
     }
 
@@ -158,7 +152,8 @@ impl Scenario {
     }
 
     async fn play_in(self, namespace: &Namespace, round: u32) -> Result<Run> {
-        let mut stage = Stage::set(namespace, self.servers(), self.first_primary()).await?;
+        let (servers, primary, services) = self.beginning();
+        let mut stage = Stage::set(namespace, servers, primary, services).await?;
         let acted = act::act(self, &mut stage, round).await;
         fault::heal().await?;
         if let Err(error) = acted {

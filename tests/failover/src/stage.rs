@@ -17,6 +17,12 @@ use crate::{
 /// The name of the DoltDB.
 pub const DOLTDB: &str = "dolt";
 
+/// The Service that leads to its primary.
+pub const PRIMARY: &str = "dolt-primary";
+
+/// The Service that leads to its only server, when there is no other.
+pub const STANDALONE: &str = "dolt";
+
 /// Clients that write through the Service.
 const CLIENTS: u32 = 2;
 /// The numbers of clients that are connected to one pod begin here.
@@ -57,20 +63,20 @@ pub struct Run {
 }
 
 impl<'a> Stage<'a> {
-    /// Makes a DoltDB of so many servers with this primary, and clients that write to it until they are stopped.
+    /// Makes a DoltDB of so many servers with this primary, and clients that write to it until they are stopped. They come through the first of
+    /// the Services that there is.
     ///
     /// # Errors
     /// When it doesn't get ready.
-    pub async fn set(namespace: &'a Namespace, replicas: u32, primary: u32) -> Result<Self> {
+    pub async fn set(namespace: &'a Namespace, replicas: u32, primary: u32, services: &[&str]) -> Result<Self> {
         namespace.apply(&credentials(DOLTDB)).await?;
         let spec = json!({"spec": {"replicas": replicas, "replication": {"primary": {"podIndex": primary}}}});
         namespace.apply(&with(replicated(DOLTDB), spec)).await?;
         namespace.ready("DoltDB", DOLTDB, 3 * MINUTE).await?;
-        let service = namespace.service(&format!("{DOLTDB}-primary"));
-        table::create(&service).await.context("the table of the measurements")?;
+        table::create(&namespace.service(PRIMARY)).await.context("the table of the measurements")?;
         let log = Log::default();
-        // The second Service exists where there is one server only.
-        let writing = vec![Writing::start(&log, 0..CLIENTS, &[service, namespace.service(DOLTDB)], Patience::SHORT)];
+        let services: Vec<Sql> = services.iter().map(|name| namespace.service(name)).collect();
+        let writing = vec![Writing::start(&log, 0..CLIENTS, &services, Patience::SHORT)];
         let pinned = log.beside();
         let (replicated, notes, wrong) = (BTreeSet::new(), Vec::new(), Vec::new());
         let stage = Self { namespace, log, pinned, fault: None, replicated, notes, wrong, writing };
