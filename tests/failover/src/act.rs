@@ -52,7 +52,7 @@ async fn kill(stage: &mut Stage<'_>) -> Result<()> {
     stage.strikes();
     stage.namespace.kill(&pod(0)).await?;
     // The dead primary sends nothing any more, so this is what there was.
-    stage.replicated = stage.on_standbys().await.unwrap_or_default();
+    stage.replicated = stage.on_others_than(0).await;
     stage.log.flows(10, TAKEOVER).await
 }
 
@@ -108,7 +108,7 @@ async fn freeze(stage: &mut Stage<'_>) -> Result<()> {
     stage.pin(0, Patience::LONG).await?;
     stage.strikes();
     stage.namespace.freeze(&pod(0)).await?;
-    stage.replicated = stage.on_standbys().await.unwrap_or_default();
+    stage.replicated = stage.on_others_than(0).await;
     let taken_over = taken_over(stage, seconds(25)).await;
     let thawed = stage.log.now();
     stage.namespace.thaw(&pod(0)).await?;
@@ -138,7 +138,7 @@ async fn partition(stage: &mut Stage<'_>) -> Result<()> {
     stage.strikes();
     cut(&Cut::Pod(address)).await?;
     let struck = stage.log.now();
-    stage.replicated = stage.on_standbys().await.unwrap_or_default();
+    stage.replicated = stage.on_others_than(0).await;
     let taken_over = taken_over(stage, 2 * FENCED).await;
     sleep((struck + 2 * FENCED).saturating_sub(stage.log.now())).await;
     let last = stage.pinned.acknowledged_since(struck).into_iter().map(|(at, _)| at).max().unwrap_or(struck);
@@ -170,7 +170,7 @@ async fn operator_killed(stage: &mut Stage<'_>, round: u32) -> Result<()> {
         1 => {
             stage.strikes();
             stage.namespace.kill(&pod(0)).await?;
-            stage.replicated = stage.on_standbys().await.unwrap_or_default();
+            stage.replicated = stage.on_others_than(0).await;
             crash.await?;
             stage.notes.push(format!("{} ms into a failover", moment.as_millis()));
             stage.log.flows(10, 2 * TAKEOVER).await

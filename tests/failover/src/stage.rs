@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::{MINUTE, Namespace, Sql, condition, credentials, replicated, text, wait_for, wait_for_at_once, with};
-use futures::future::try_join_all;
+use e2e::{MINUTE, Namespace, Sql, condition, credentials, replicated, seconds, text, wait_for, wait_for_at_once, with};
+use futures::future::{join_all, try_join_all};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     check::{Found, Verdict, check},
@@ -27,6 +28,8 @@ pub const STANDALONE: &str = "dolt";
 const CLIENTS: u32 = 2;
 /// The numbers of clients that are connected to one pod begin here.
 const PINNED: u32 = 100;
+/// For a server that is asked what it has while something happens.
+const AT_ONCE: Duration = seconds(3);
 /// Writes that have to be acknowledged before something may go wrong, so that a gap is one.
 const WARM: usize = 60;
 
@@ -82,7 +85,7 @@ impl<'a> Stage<'a> {
         let stage = Self { namespace, log, pinned, fault: None, replicated, notes, wrong, writing };
         stage.log.flows(WARM, MINUTE).await?;
         wait_for("rows come to the standbys", MINUTE, async || {
-            ensure!(!stage.on_standbys().await?.is_empty(), "there are none");
+            ensure!(!stage.on_others_than(primary).await.is_empty(), "there are none");
             Ok(())
         })
         .await?;
@@ -128,22 +131,12 @@ impl<'a> Stage<'a> {
         Ok(address)
     }
 
-    /// The rows that the standbys have now, all together.
-    ///
-    /// # Errors
-    /// When no standby can be asked.
-    pub async fn on_standbys(&self) -> Result<BTreeSet<Row>> {
-        let mut rows = BTreeSet::new();
-        let mut asked = 0;
-        for ordinal in 0..self.replicas().await? {
-            let server = self.server(ordinal);
-            if server.role().await.is_ok_and(|role| role == "standby") {
-                rows.extend(table::rows(&server).await?);
-                asked += 1;
-            }
-        }
-        ensure!(asked > 0, "no standby can be asked");
-        Ok(rows)
+    /// The rows that all servers but this one have now, together. A server that doesn't answer at once has none.
+    pub async fn on_others_than(&self, primary: u32) -> BTreeSet<Row> {
+        let replicas = self.replicas().await.unwrap_or_default();
+        let others: Vec<Sql> = (0..replicas).filter(|ordinal| *ordinal != primary).map(|ordinal| self.server(ordinal)).collect();
+        let rows = join_all(others.iter().map(|server| timeout(AT_ONCE, table::rows(server)))).await;
+        rows.into_iter().flatten().flatten().flatten().collect()
     }
 
     /// How many servers there should be.
