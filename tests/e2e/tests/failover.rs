@@ -31,7 +31,7 @@ use rstest::rstest;
 async fn clients_keep_what_they_were_promised(#[case] scenario: Scenario, #[case] limit: u64) -> Result<()> {
     let run = scenario.play(0).await?;
     let gap = run.gap.as_ref().map(|gap| gap.length().as_secs_f64()).unwrap_or_default();
-    say(format_args!("{scenario}: gap {gap:.2} s, {} writes acknowledged; {}", run.verdict.acknowledged, run.notes.join("; ")));
+    say(format_args!("{scenario}: gap {gap:.2} s, {}; {}", run.summary(), run.notes.join("; ")));
     let missed = scenario.missed(&run, Some(seconds(limit)));
     ensure!(missed.is_empty(), "{scenario}: {}", missed.join("; "));
     Ok(())

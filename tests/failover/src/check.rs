@@ -1,6 +1,9 @@
 //! Compares what clients were promised with what is there at the end. Pure: it knows a history and lists of rows, and no server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::history::{Attempt, History, Outcome, Row, Server};
 
@@ -85,6 +88,15 @@ pub fn check(history: &History, found: &Found) -> Verdict {
         }
     }
     verdict
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acknowledged, unknown, lost, kept, needlessly, .. } = self;
+        let (lost, kept, needlessly) = (lost.len(), kept.len(), needlessly.len());
+        write!(formatter, "{acknowledged} writes acknowledged, {unknown} of unknown outcome; {lost} lost, {kept} aside")?;
+        if needlessly > 0 { write!(formatter, ", {needlessly} of them had been replicated") } else { Ok(()) }
+    }
 }
 
 impl Verdict {

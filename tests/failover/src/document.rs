@@ -90,16 +90,7 @@ fn write_page(page: &mut String, about: &About, measured: &[Measured], random: O
     }
     if let Some(run) = random {
         writeln!(page, "\n## Random faults\n")?;
-        let verdict = &run.verdict;
-        writeln!(
-            page,
-            "{}. Of {} acknowledged writes {} are lost and {} aside; {} had an unknown outcome.",
-            run.notes.join(", "),
-            verdict.acknowledged,
-            verdict.lost.len(),
-            verdict.kept.len(),
-            verdict.unknown
-        )?;
+        writeln!(page, "{}. {}.\n", run.notes.join(", "), run.summary())?;
         for wrong in &run.wrong {
             writeln!(page, "- {}", line(wrong))?;
         }
@@ -114,12 +105,12 @@ pub fn row(measured: &Measured) -> String {
     let target = scenario.target();
     let (median, worst) = measured.gaps().map_or_else(|| ("–".to_owned(), "–".to_owned()), |(median, worst)| (time(median), time(worst)));
     let wanted = target.gap.map_or_else(|| "–".to_owned(), |gap| format!("≤ {}", time(gap)));
-    let sum = |count: fn(&Run) -> usize| measured.runs.iter().map(count).sum::<usize>();
-    let lost = sum(|run| run.verdict.lost.len());
-    let aside = sum(|run| run.verdict.kept.len());
+    let told = measured.runs.iter().all(|run| run.verdict.is_some());
+    let sum = |count| if told { measured.runs.iter().map(|run| run.count(count)).sum::<usize>().to_string() } else { "?".to_owned() };
+    let (lost, aside) = (sum(|verdict| verdict.lost.len()), sum(|verdict| verdict.kept.len()));
     let loss = match target.loss {
-        Loss::Unreplicated => format!("{} ({} of them were on a standby)", lost, sum(|run| run.verdict.needlessly.len())),
-        Loss::None | Loss::Aside => lost.to_string(),
+        Loss::Unreplicated => format!("{lost}, replicated {}", sum(|verdict| verdict.needlessly.len())),
+        Loss::None | Loss::Aside => lost,
     };
     let verdict = if measured.missed().is_empty() { "yes" } else { "no" };
     format!(
@@ -172,9 +163,18 @@ mod tests {
         history::{Gap, Row},
     };
 
+    const ROW: Row = Row { client: 0, sequence: 7 };
+
+    #[test]
+    fn what_cannot_be_told_is_not_shown_as_none() {
+        let unknown = Run { verdict: None, wrong: vec!["no primary".to_owned()], ..run(100) };
+        let measured = Measured { scenario: Scenario::Scale, runs: vec![run(100), unknown] };
+        assert!(row(&measured).ends_with("| ? | ? | 0 | no |"), "{}", row(&measured));
+    }
+
     fn run(millis: u64) -> Run {
         let gap = Gap { from: Duration::from_secs(1), until: Duration::from_secs(1) + Duration::from_millis(millis), heard: Vec::new() };
-        Run { gap: Some(gap), verdict: Verdict { acknowledged: 500, ..Verdict::default() }, ..Run::default() }
+        Run { gap: Some(gap), verdict: Some(Verdict { acknowledged: 500, ..Verdict::default() }), ..Run::default() }
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn one_bad_run_spoils_the_row_and_is_told() {
         let mut bad = run(20_000);
-        bad.verdict.lost.push(Row { client: 0, sequence: 7 });
+        bad.verdict = Some(Verdict { lost: vec![ROW], ..Verdict::default() });
         bad.wrong.push("dolt-1 lacks 2 rows".to_owned());
         let measured = Measured { scenario: Scenario::Switchover, runs: vec![run(400), bad] };
         assert!(row(&measured).ends_with("| 20.0 s | 20.0 s | ≤ 0.70 s | 1 | 0 | 0 | no |"), "{}", row(&measured));
@@ -198,17 +198,17 @@ mod tests {
     #[test]
     fn what_no_standby_had_may_be_lost_when_the_primary_is_killed() {
         let mut killed = run(1000);
-        killed.verdict.lost = vec![Row { client: 0, sequence: 7 }];
+        killed.verdict = Some(Verdict { lost: vec![ROW], ..Verdict::default() });
         assert!(Scenario::Kill.missed(&killed, None).is_empty());
         assert!(!Scenario::AllKilled.missed(&killed, None).is_empty());
-        killed.verdict.needlessly = killed.verdict.lost.clone();
+        killed.verdict = Some(Verdict { lost: vec![ROW], needlessly: vec![ROW], ..Verdict::default() });
         assert_eq!(Scenario::Kill.missed(&killed, None), ["1 acknowledged writes are lost"]);
     }
 
     #[test]
     fn what_was_put_aside_is_lost_to_a_switchover_and_not_to_a_thawed_server() {
         let mut aside = run(100);
-        aside.verdict.kept = vec![Row { client: 0, sequence: 7 }];
+        aside.verdict = Some(Verdict { kept: vec![ROW], ..Verdict::default() });
         assert!(Scenario::Freeze.missed(&aside, None).is_empty());
         assert!(!Scenario::Switchover.missed(&aside, None).is_empty());
     }

@@ -75,12 +75,7 @@ async fn measure(arguments: &Arguments) -> Result<bool> {
         measured.iter().for_each(|measured| say(row(measured)));
     }
     if let Some(run) = &random {
-        say(format_args!(
-            "random faults: {} acknowledged, {} lost, {} aside",
-            run.verdict.acknowledged,
-            run.verdict.lost.len(),
-            run.verdict.kept.len()
-        ));
+        say(format_args!("random faults: {}", run.summary()));
         run.wrong.iter().for_each(say);
     }
     let complete =
@@ -93,7 +88,7 @@ async fn measure(arguments: &Arguments) -> Result<bool> {
         Some(_) => say("not every scenario was played, so the page stays as it is"),
         None => {}
     }
-    let survived = random.is_none_or(|run| run.wrong.is_empty() && run.verdict.lost.is_empty());
+    let survived = random.is_none_or(|run| run.wrong.is_empty() && run.count(|verdict| verdict.lost.len()) == 0);
     Ok(survived && measured.iter().all(|measured| measured.missed().is_empty()))
 }
 
@@ -111,16 +106,7 @@ async fn play_random(time: Duration, seed: u64) -> Result<Run> {
 fn told(scenario: Scenario, round: u32, run: &Run) -> String {
     let gap =
         run.gap.as_ref().map_or_else(|| "no gap".to_owned(), |gap| format!("gap {:.3} s {:?}", gap.length().as_secs_f64(), gap.heard));
-    let verdict = &run.verdict;
-    let mut told = format!(
-        "{scenario} {}: {gap}; {} acknowledged, {} unknown, {} lost, {} aside, {} needlessly",
-        round + 1,
-        verdict.acknowledged,
-        verdict.unknown,
-        verdict.lost.len(),
-        verdict.kept.len(),
-        verdict.needlessly.len()
-    );
+    let mut told = format!("{scenario} {}: {gap}; {}", round + 1, run.summary());
     for line in run.notes.iter().chain(&scenario.missed(run, scenario.target().gap)) {
         told.push_str("\n    ");
         told.push_str(line);

@@ -166,8 +166,7 @@ impl Scenario {
     #[must_use]
     pub fn missed(self, run: &Run, gap: Option<Duration>) -> Vec<String> {
         let mut missed = run.wrong.clone();
-        let (verdict, took) = (&run.verdict, run.gap.as_ref().map(|gap| gap.length()));
-        if let (Some(limit), Some(took)) = (gap, took)
+        if let (Some(limit), Some(took)) = (gap, run.gap.as_ref().map(|gap| gap.length()))
             && took > limit
         {
             missed.push(format!(
@@ -177,9 +176,9 @@ impl Scenario {
             ));
         }
         let lost = match self.target().loss {
-            Loss::None => verdict.lost.len() + verdict.kept.len(),
-            Loss::Unreplicated => verdict.needlessly.len(),
-            Loss::Aside => verdict.lost.len(),
+            Loss::None => run.count(|verdict| verdict.lost.len() + verdict.kept.len()),
+            Loss::Unreplicated => run.count(|verdict| verdict.needlessly.len()),
+            Loss::Aside => run.count(|verdict| verdict.lost.len()),
         };
         if lost > 0 {
             missed.push(format!("{lost} acknowledged writes are lost"));

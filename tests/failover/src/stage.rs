@@ -57,12 +57,26 @@ pub struct Stage<'a> {
 pub struct Run {
     /// The longest time that a client was without an acknowledgement.
     pub gap: Option<Gap>,
-    /// What clients were promised, compared with what is there.
-    pub verdict: Verdict,
+    /// What clients were promised, compared with what is there; none where that can't be told.
+    pub verdict: Option<Verdict>,
     /// What is worth telling.
     pub notes: Vec<String>,
     /// What was not as it should be.
     pub wrong: Vec<String>,
+}
+
+impl Run {
+    /// What it came to, in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        self.verdict.as_ref().map_or_else(|| "what is there can't be told".to_owned(), ToString::to_string)
+    }
+
+    /// The number of something, as far as it can be told.
+    #[must_use]
+    pub fn count(&self, count: fn(&Verdict) -> usize) -> usize {
+        self.verdict.as_ref().map_or(0, count)
+    }
 }
 
 impl<'a> Stage<'a> {
@@ -236,11 +250,16 @@ impl<'a> Stage<'a> {
             Ok(primary) => self.found(primary, &history).await.map(|found| check(&history, &found)),
             Err(error) => Err(error),
         };
-        let verdict = verdict.unwrap_or_else(|error| {
-            note(Err(error.context("what is there can't be told")));
-            Verdict::default()
-        });
-        wrong.extend(verdict.wrong());
+        let verdict = match verdict {
+            Ok(verdict) => {
+                wrong.extend(verdict.wrong());
+                Some(verdict)
+            }
+            Err(error) => {
+                wrong.push(format!("what is there can't be told: {error:#}"));
+                None
+            }
+        };
         Run { gap, verdict, notes: self.notes, wrong }
     }
 
