@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::cache::Cache;
 use crate::cluster::Cluster;
@@ -42,7 +42,8 @@ pub(crate) fn failover(cache: &Cache, cluster: &Cluster, wish: &Wish) -> Result<
         test::tell(&mut bench, &image);
         bench.args(wish.arguments()).args(["--command", &wish.typed(), "--commit", &commit()?]);
         bench.arg("--document").arg(document("failover.md")?);
-        run::run(&mut bench)
+        ensure!(run::status(&mut bench)?.success(), "not everything is as wanted; what is not stands above");
+        Ok(())
     })();
     if found {
         say(format_args!("cluster {} ran before, so it stays", cluster.name()));

@@ -50,10 +50,17 @@ async fn quiet(stage: &mut Stage<'_>) -> Result<()> {
 
 async fn kill(stage: &mut Stage<'_>) -> Result<()> {
     stage.strikes();
-    stage.namespace.kill(&pod(0)).await?;
-    // The dead primary sends nothing any more, so this is what there was.
-    stage.replicated = stage.on_others_than(0).await;
+    kill_primary(stage).await?;
     stage.log.flows(10, TAKEOVER).await
+}
+
+/// Kills the first primary, and notes what the others have when it is dead: its pod is gone before its process is.
+async fn kill_primary(stage: &mut Stage<'_>) -> Result<()> {
+    stage.namespace.kill(&pod(0)).await?;
+    let since = stage.fault.unwrap_or_default();
+    stage.log.fails(since, TAKEOVER).await?;
+    stage.replicated = stage.on_others_than(0).await;
+    Ok(())
 }
 
 /// Asks for another primary.
@@ -76,7 +83,10 @@ async fn blocked_switchover(stage: &mut Stage<'_>) -> Result<()> {
     let told = wait_for("an event says why the switchover waits", seconds(15), async || {
         let events = stage.namespace.events_of("DoltDB", DOLTDB).await?;
         let new: Vec<&Event> = events.iter().filter(|event| !before.contains(event)).collect();
-        let tells = |event: &&&Event| event.message.contains(&pod(1)) && event.message.contains(|c: char| c.is_ascii_digit());
+        // By how much it lags is a figure, and that it does has some word.
+        let lags =
+            |message: &str| ["behind", "lag"].iter().any(|word| message.contains(word)) && message.contains(|c: char| c.is_ascii_digit());
+        let tells = |event: &&&Event| event.message.contains(&pod(1)) && lags(&event.message.replace(&pod(0), "").replace(&pod(1), ""));
         let found = new.iter().find(tells).with_context(|| format!("the new events are {new:?}"))?;
         Ok(format!("{}: {}", found.reason, found.message))
     })
@@ -88,7 +98,8 @@ async fn blocked_switchover(stage: &mut Stage<'_>) -> Result<()> {
     // Whether it was refused or waits: nobody else may be primary as long as the standby lacks something.
     let role = stage.server(1).role().await?;
     ensure!(role == "standby", "{} lacks data and is {role}", pod(1));
-    heal().await
+    heal().await?;
+    stage.leads(1, TAKEOVER).await.context("after the standby could be reached again")
 }
 
 async fn rolling_update(stage: &mut Stage<'_>) -> Result<()> {
@@ -111,11 +122,13 @@ async fn freeze(stage: &mut Stage<'_>) -> Result<()> {
     stage.replicated = stage.on_others_than(0).await;
     let taken_over = taken_over(stage, seconds(25)).await;
     let thawed = stage.log.now();
-    stage.namespace.thaw(&pod(0)).await?;
+    if stage.namespace.thaw(&pod(0)).await.is_err() {
+        stage.notes.push("the frozen server was ended before it could be thawed".to_owned());
+    }
     taken_over?;
     // What waits in the thawed server's sockets is answered now, if ever.
     sleep(seconds(3)).await;
-    let late = stage.pinned.acknowledged_since(thawed).into_iter().filter(|(_, server)| server.name == pod(0)).count();
+    let late = stage.late(thawed).len();
     stage.notes.push(format!("acknowledged by the thawed server: {late}"));
     ensure!(late == 0, "the thawed server acknowledged {late} writes");
     Ok(())
@@ -141,7 +154,7 @@ async fn partition(stage: &mut Stage<'_>) -> Result<()> {
     stage.replicated = stage.on_others_than(0).await;
     let taken_over = taken_over(stage, 2 * FENCED).await;
     sleep((struck + 2 * FENCED).saturating_sub(stage.log.now())).await;
-    let last = stage.pinned.acknowledged_since(struck).into_iter().map(|(at, _)| at).max().unwrap_or(struck);
+    let last = stage.late(struck).into_iter().max().unwrap_or(struck);
     let fenced = stage.log.now().saturating_sub(last) > seconds(2);
     let lasted = last.saturating_sub(struck);
     stage.notes.push(if fenced { format!("fenced after {:.1} s", lasted.as_secs_f64()) } else { "not fenced".to_owned() });
@@ -169,9 +182,8 @@ async fn operator_killed(stage: &mut Stage<'_>, round: u32) -> Result<()> {
         }
         1 => {
             stage.strikes();
-            stage.namespace.kill(&pod(0)).await?;
-            stage.replicated = stage.on_others_than(0).await;
-            crash.await?;
+            let (killed, crashed) = tokio::join!(kill_primary(stage), crash);
+            killed.and(crashed)?;
             stage.notes.push(format!("{} ms into a failover", moment.as_millis()));
             stage.log.flows(10, 2 * TAKEOVER).await
         }

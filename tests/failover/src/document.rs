@@ -206,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_aside_is_lost_to_a_switchover_and_not_to_a_thawed_server() {
+    fn what_was_put_aside_is_lost_to_a_switchover_and_not_to_a_partition() {
         let mut aside = run(100);
         aside.verdict = Some(Verdict { kept: vec![ROW], ..Verdict::default() });
-        assert!(Scenario::Freeze.missed(&aside, None).is_empty());
+        assert!(Scenario::Partition.missed(&aside, None).is_empty());
         assert!(!Scenario::Switchover.missed(&aside, None).is_empty());
     }
 

@@ -112,7 +112,7 @@ impl Scenario {
             Self::Kill => (Some(1500), Loss::Unreplicated),
             Self::Switchover | Self::RollingUpdate | Self::Delete => (Some(700), Loss::None),
             Self::BlockedSwitchover => (Some(1000), Loss::None),
-            Self::Freeze => (Some(12_000), Loss::Aside),
+            Self::Freeze => (Some(12_000), Loss::Unreplicated),
             Self::Partition => (None, Loss::Aside),
             Self::OperatorKilled => (None, Loss::Unreplicated),
             Self::AllKilled | Self::Scale => (None, Loss::None),

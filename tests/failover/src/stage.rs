@@ -121,6 +121,15 @@ impl<'a> Stage<'a> {
         self.fault.get_or_insert(self.log.now());
     }
 
+    /// When the server that pinned clients were connected to first has acknowledged writes of theirs, as far as it was after `since`. A server
+    /// that took its place, or the same one at a later epoch, is another one.
+    #[must_use]
+    pub fn late(&self, since: Duration) -> Vec<Duration> {
+        let all = self.pinned.acknowledged_since(Duration::ZERO);
+        let Some((_, first)) = all.last() else { return Vec::new() };
+        all.iter().filter(|(at, server)| *at >= since && server == first).map(|(at, _)| *at).collect()
+    }
+
     /// The server in a pod.
     #[must_use]
     pub fn server(&self, ordinal: u32) -> Sql {

@@ -91,6 +91,20 @@ impl Log {
         recent.filter_map(|attempt| Some((attempt.ended, attempt.acknowledged()?.clone()))).collect()
     }
 
+    /// Waits until a write was not acknowledged.
+    ///
+    /// # Errors
+    /// When all are.
+    pub async fn fails(&self, since: Duration, limit: Duration) -> Result<()> {
+        wait_for_at_once("a client is disturbed", limit, async || {
+            let attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+            let disturbed = attempts.iter().rev().take_while(|attempt| attempt.ended >= since).any(|a| a.acknowledged().is_none());
+            ensure!(disturbed, "every write is acknowledged");
+            Ok(())
+        })
+        .await
+    }
+
     /// Waits until writes are acknowledged again: `count` of those that end from now on.
     ///
     /// # Errors
