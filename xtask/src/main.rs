@@ -13,6 +13,7 @@ mod lint;
 mod preflight;
 mod repo;
 mod run;
+mod sim;
 mod test;
 mod tools;
 
@@ -92,6 +93,12 @@ enum Task {
         /// Change nothing, and fail when they are not current
         #[arg(long)]
         check: bool,
+    },
+    /// Play scenarios with faults in the simulator; --help says what there is
+    #[command(disable_help_flag = true)]
+    Sim {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
     },
     /// Check format, lints, licenses, charts and generated files
     Lint,
@@ -174,6 +181,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         }
         Task::Image { name } => demo::image(&cache, &Cluster::named(&cache, &name)?)?,
         Task::Crds { check } => crds::generate(&cache, check)?,
+        Task::Sim { arguments } => return sim::play(&cache, &arguments),
         Task::Lint => lint::lint(&cache)?,
     }
     Ok(ExitCode::SUCCESS)

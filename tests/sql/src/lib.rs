@@ -2,6 +2,7 @@
 //!
 //! `DOLT_BIN=/path/to/dolt cargo test --release -p sql-tests`
 
+mod cluster;
 mod proxy;
 mod server;
 mod stage;
@@ -17,7 +18,7 @@ use host::{
     sql::{ExecuteError, SecretError, Secrets, Sql, SqlLimits},
 };
 
-pub use self::{proxy::Proxy, server::Server, stage::Stage};
+pub use self::{cluster::Cluster, proxy::Proxy, server::Server, stage::Stage};
 
 /// Secrets of the namespace `ns`, in memory: by `secret/key`.
 #[derive(Default)]

@@ -27,14 +27,22 @@ impl Server {
     /// # Panics
     /// When `DOLT_BIN` isn't set, or the server doesn't come up.
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { port: free_port(), folder, process: None };
         let cluster = format!(
             "cluster:\n  standby_remotes:\n  - name: other\n    remote_url_template: http://127.0.0.1:{}/{{database}}\n  \
              bootstrap_role: primary\n  bootstrap_epoch: 1\n  remotesapi:\n    address: 127.0.0.1\n    port: {}\n",
             free_port(),
             free_port()
         );
+        Self::in_cluster(&cluster).await
+    }
+
+    /// Starts one with this part of its configuration, and waits until it answers.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub async fn in_cluster(cluster: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut server = Self { port: free_port(), folder, process: None };
         let config = format!("log_level: warning\nlistener:\n  host: 127.0.0.1\n  port: {}\n{cluster}", server.port);
         fs::write(server.folder.path().join("config.yaml"), config).expect("the folder is writable");
         server.up().await;
@@ -46,6 +54,17 @@ impl Server {
         if let Some(mut process) = self.process.take() {
             process.kill().and_then(|()| process.wait()).expect("the server can be ended");
         }
+    }
+
+    /// Stops the process in its tracks, or lets it go on. Its connections stay open.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self, frozen: bool) {
+        let process = self.process.as_ref().expect("a server that runs");
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &process.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the server cannot be signalled");
     }
 
     /// Starts it again on the same data and port.
@@ -94,7 +113,7 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     listener.local_addr().expect("a bound listener").port()
 }

@@ -1,0 +1,85 @@
+//! Server-side apply on bodies: what is applied wins, what was applied before and is absent now goes, all else stays.
+//!
+//! Lists are taken whole, but for conditions, which are known by their type.
+
+use serde_json::Value;
+
+/// Puts `from` over `to`.
+pub(super) fn overlay(to: &mut Value, from: &Value) {
+    match (to, from) {
+        (Value::Object(to), Value::Object(from)) => {
+            for (name, value) in from {
+                match to.get_mut(name) {
+                    Some(there) if name == "conditions" => overlay_conditions(there, value),
+                    Some(there) => overlay(there, value),
+                    None => drop(to.insert(name.clone(), value.clone())),
+                }
+            }
+        }
+        (to, from) => {
+            if to != from {
+                *to = from.clone();
+            }
+        }
+    }
+}
+
+fn overlay_conditions(to: &mut Value, from: &Value) {
+    let (Some(there), Some(from)) = (to.as_array_mut(), from.as_array()) else { return };
+    for condition in from {
+        match there.iter_mut().find(|c| c["type"] == condition["type"]) {
+            Some(there) => *there = condition.clone(),
+            None => there.push(condition.clone()),
+        }
+    }
+}
+
+/// Takes out of `body` what `before` has and `now` has not.
+pub(super) fn remove_absent(body: &mut Value, before: &Value, now: &Value) {
+    let (Some(body), Some(before)) = (body.as_object_mut(), before.as_object()) else { return };
+    for (name, value) in before {
+        let left = now.get(name);
+        match (body.get_mut(name), value) {
+            (None, _) => {}
+            (Some(there), Value::Object(_)) => {
+                remove_absent(there, value, left.unwrap_or(&Value::Null));
+                if left.is_none() && there.as_object().is_some_and(serde_json::Map::is_empty) {
+                    body.remove(name);
+                }
+            }
+            (Some(Value::Array(there)), Value::Array(conditions)) if name == "conditions" => {
+                let still = left.and_then(Value::as_array).cloned().unwrap_or_default();
+                let has = |list: &[Value], c: &Value| list.iter().any(|other| other["type"] == c["type"]);
+                there.retain(|c| !has(conditions, c) || has(&still, c));
+            }
+            (Some(_), _) if left.is_none() => drop(body.remove(name)),
+            (Some(_), _) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_no_longer_applied_goes_and_others_stay() {
+        let before = json!({"spec": {"a": 1, "b": {"c": 2}}, "list": [1, 2]});
+        let now = json!({"spec": {"a": 3}});
+        let mut body = json!({"spec": {"a": 1, "b": {"c": 2, "other": 4}}, "list": [1, 2], "status": {"x": 1}});
+        remove_absent(&mut body, &before, &now);
+        overlay(&mut body, &now);
+        assert_eq!(body, json!({"spec": {"a": 3, "b": {"other": 4}}, "status": {"x": 1}}));
+    }
+
+    #[test]
+    fn conditions_of_others_stay() {
+        let mut body = json!({"conditions": [{"type": "A", "x": 1}, {"type": "Host", "x": 1}]});
+        let now = json!({"conditions": [{"type": "B", "x": 2}]});
+        remove_absent(&mut body, &json!({"conditions": [{"type": "A", "x": 1}]}), &now);
+        overlay(&mut body, &now);
+        assert_eq!(body, json!({"conditions": [{"type": "Host", "x": 1}, {"type": "B", "x": 2}]}));
+    }
+}

@@ -1,0 +1,302 @@
+//! A model of the API server: objects with versions, conflicts, generations, owners and finalizers, and the history that watches show.
+//!
+//! It knows nothing of what the objects mean; the controllers of the cluster are in `kube`.
+
+mod fields;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use host::{
+    cluster::Stored,
+    contract::{FailureKind, Header},
+    gateway::ObjectKey,
+};
+use serde_json::{Value, json};
+
+/// What every deleted object that is still there has.
+const DELETED_AT: &str = "2026-01-01T00:00:00Z";
+
+/// The object cannot be written.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+/// A change, as a watch shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) version: u64,
+    pub(crate) key: ObjectKey,
+    /// None where the object is gone.
+    pub(crate) object: Option<Arc<Stored>>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    object: Arc<Stored>,
+    /// What each field manager has applied last, by manager and subresource.
+    applied: BTreeMap<(String, &'static str), Arc<Value>>,
+}
+
+/// The objects.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Api {
+    objects: BTreeMap<ObjectKey, Kept>,
+    version: u64,
+    uids: u64,
+    /// The objects when the history begins.
+    base: BTreeMap<ObjectKey, Arc<Stored>>,
+    history: Vec<Change>,
+}
+
+/// A key.
+pub(crate) fn key(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
+    ObjectKey { api_version: api_version.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+}
+
+/// The key of a manifest.
+pub(crate) fn key_of(body: &Value) -> ObjectKey {
+    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    key(text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name"))
+}
+
+/// The uid of the owner that controls an object.
+pub(crate) fn controller(body: &Value) -> Option<&str> {
+    let owners = body.pointer("/metadata/ownerReferences")?.as_array()?;
+    owners.iter().find(|owner| owner["controller"] == true)?["uid"].as_str()
+}
+
+impl Api {
+    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
+        self.objects.get(key).map(|kept| &kept.object)
+    }
+
+    /// Objects of a kind, by namespace and name.
+    pub(crate) fn all(&self, kind: &str) -> impl Iterator<Item = (&ObjectKey, &Arc<Stored>)> {
+        self.objects.iter().filter(move |(key, _)| key.kind == kind).map(|(key, kept)| (key, &kept.object))
+    }
+
+    /// The number of changes so far.
+    pub(crate) fn changes(&self) -> usize {
+        self.history.len()
+    }
+
+    /// One change of the history.
+    pub(crate) fn change(&self, at: usize) -> Option<&Change> {
+        self.history.get(at)
+    }
+
+    /// The objects as they were before the last `back` changes, and the place in the history after which changes are missing.
+    pub(crate) fn earlier(&self, back: usize) -> (BTreeMap<ObjectKey, Arc<Stored>>, usize) {
+        let until = self.history.len().saturating_sub(back);
+        let mut objects = self.base.clone();
+        for change in &self.history[..until] {
+            match &change.object {
+                Some(object) => objects.insert(change.key.clone(), object.clone()),
+                None => objects.remove(&change.key),
+            };
+        }
+        (objects, until)
+    }
+
+    /// Forgets the history: nobody watches yet.
+    pub(crate) fn forget_history(&mut self) {
+        self.base = self.objects.iter().map(|(key, kept)| (key.clone(), kept.object.clone())).collect();
+        self.history.clear();
+    }
+
+    /// Creates an object, unless it exists.
+    pub(crate) fn create(&mut self, body: Value) -> bool {
+        let key = key_of(&body);
+        !self.objects.contains_key(&key) && self.commit(&key, body)
+    }
+
+    /// Server-side apply, forced. Gives whether anything changed.
+    pub(crate) fn apply(&mut self, manager: &str, key: &ObjectKey, uid: &str, body: &Value, part: &'static str) -> Result<bool, Refusal> {
+        let there = self.objects.get(key);
+        let body = if part.is_empty() {
+            let mut body = body.clone();
+            body.as_object_mut().map(|body| body.remove("status"));
+            body
+        } else {
+            json!({ part: body[part] })
+        };
+        let place = (manager.to_owned(), part);
+        let mut next = match there {
+            None if !part.is_empty() || !uid.is_empty() => return Err(not_found(key)),
+            None => json!({"apiVersion": key.api_version, "kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace}}),
+            Some(kept) if !uid.is_empty() && kept.object.header.uid != uid => return Err(conflict(key, "the uid is another")),
+            Some(kept) => kept.object.body.clone(),
+        };
+        if let Some(before) = there.and_then(|kept| kept.applied.get(&place)) {
+            fields::remove_absent(&mut next, before, &body);
+        }
+        fields::overlay(&mut next, &body);
+        if let Some(kept) = there
+            && key.kind == "StatefulSet"
+            && let Some(field) = ["serviceName", "selector", "podManagementPolicy", "volumeClaimTemplates"]
+                .into_iter()
+                .find(|field| kept.object.body["spec"][field] != next["spec"][field])
+        {
+            let message = format!("StatefulSet {}: spec.{field}: updates to it are forbidden", key.name);
+            return Err(Refusal { kind: FailureKind::Invalid, message });
+        }
+        let changed = self.commit(key, next);
+        if let Some(kept) = self.objects.get_mut(key) {
+            kept.applied.insert(place, Arc::new(body));
+        }
+        Ok(changed)
+    }
+
+    /// Sets and removes labels of the object with this uid.
+    pub(crate) fn label(&mut self, key: &ObjectKey, uid: &str, labels: &[(String, Option<String>)]) -> Result<bool, Refusal> {
+        let kept = self.objects.get(key).ok_or_else(|| not_found(key))?;
+        if kept.object.header.uid != uid {
+            return Err(conflict(key, "the uid is another"));
+        }
+        let mut body = kept.object.body.clone();
+        for (name, value) in labels {
+            match value {
+                Some(value) => body["metadata"]["labels"][name] = value.as_str().into(),
+                None => drop(body["metadata"]["labels"].as_object_mut().and_then(|labels| labels.remove(name))),
+            }
+        }
+        Ok(self.commit(key, body))
+    }
+
+    /// Adds or removes a finalizer.
+    pub(crate) fn finalizer(&mut self, key: &ObjectKey, uid: &str, name: &str, present: bool) -> Result<bool, Refusal> {
+        let Some(kept) = self.objects.get(key).filter(|kept| kept.object.header.uid == uid) else {
+            return if present { Err(not_found(key)) } else { Ok(false) };
+        };
+        let mut body = kept.object.body.clone();
+        let there = body.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+        let mut names: Vec<Value> = there.into_iter().filter(|there| there != name).collect();
+        if present {
+            names.push(name.into());
+        }
+        body["metadata"]["finalizers"] = names.into();
+        Ok(self.commit(key, body))
+    }
+
+    /// Changes an object in place. Gives whether it is different now.
+    pub(crate) fn modify(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Value)) -> bool {
+        let Some(kept) = self.objects.get(key) else { return false };
+        let mut body = kept.object.body.clone();
+        change(&mut body);
+        self.commit(key, body)
+    }
+
+    /// Deletes the object with this uid: at once, or as soon as its finalizers are gone. A pod goes when its kubelet says so, unless it is
+    /// given no time at all. `grace` is in seconds.
+    pub(crate) fn delete_within(&mut self, key: &ObjectKey, uid: &str, grace: Option<u64>) -> bool {
+        let Some(kept) = self.objects.get(key).filter(|kept| kept.object.header.uid == uid) else { return false };
+        match grace {
+            Some(0) if key.kind == "Pod" => self.remove(key),
+            Some(grace) if key.kind == "Pod" => {
+                let sooner = kept.object.body["metadata"]["deletionGracePeriodSeconds"].as_u64().is_none_or(|before| grace < before);
+                sooner && self.modify(key, |body| {
+                    body["metadata"]["deletionTimestamp"] = DELETED_AT.into();
+                    body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+                })
+            }
+            _ => self.delete(key, Some(uid)),
+        }
+    }
+
+    /// Deletes an object as [`Api::delete_within`] does, with the time that is usual.
+    pub(crate) fn delete(&mut self, key: &ObjectKey, uid: Option<&str>) -> bool {
+        let Some(kept) = self.objects.get(key) else { return false };
+        let header = &kept.object.header;
+        if header.deleting || uid.is_some_and(|uid| uid != header.uid) {
+            return false;
+        }
+        let held = kept.object.body.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|names| !names.is_empty());
+        if key.kind != "Pod" && !held {
+            return self.remove(key);
+        }
+        self.modify(key, |body| body["metadata"]["deletionTimestamp"] = DELETED_AT.into())
+    }
+
+    /// Takes an object away.
+    pub(crate) fn remove(&mut self, key: &ObjectKey) -> bool {
+        let gone = self.objects.remove(key).is_some();
+        if gone {
+            self.version += 1;
+            self.history.push(Change { version: self.version, key: key.clone(), object: None });
+        }
+        gone
+    }
+
+    /// Deletes what belongs to an owner that is gone. Gives whether anything did.
+    pub(crate) fn collect(&mut self) -> bool {
+        let uids: std::collections::BTreeSet<&str> = self.objects.values().map(|kept| kept.object.header.uid.as_str()).collect();
+        let orphans: Vec<ObjectKey> = self
+            .objects
+            .iter()
+            .filter(|(_, kept)| !kept.object.header.deleting && controller(&kept.object.body).is_some_and(|owner| !uids.contains(owner)))
+            .map(|(key, _)| key.clone())
+            .collect();
+        orphans.iter().filter(|key| self.delete(key, None)).count() > 0
+    }
+
+    /// Keeps a body, if it is different, as the next version.
+    fn commit(&mut self, key: &ObjectKey, mut body: Value) -> bool {
+        let before = self.objects.get(key).map(|kept| kept.object.clone());
+        if let Some(before) = &before
+            && before.body == body
+        {
+            return false;
+        }
+        self.version += 1;
+        if before.is_none() {
+            self.uids += 1;
+            body["metadata"]["uid"] = format!("uid-{}", self.uids).into();
+        }
+        let spec_changed = before.as_ref().is_none_or(|before| before.body["spec"] != body["spec"]);
+        if spec_changed && !body["spec"].is_null() {
+            let generation = before.as_ref().map_or(0, |before| before.header.generation) + 1;
+            body["metadata"]["generation"] = generation.into();
+        }
+        body["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let object = Arc::new(Stored { header: header(key, &body), body });
+        let released = object.header.deleting
+            && key.kind != "Pod"
+            && object.body.pointer("/metadata/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        self.history.push(Change { version: self.version, key: key.clone(), object: Some(object.clone()) });
+        match self.objects.get_mut(key) {
+            Some(kept) => kept.object = object,
+            None => drop(self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() })),
+        }
+        if released {
+            self.remove(key);
+        }
+        true
+    }
+}
+
+fn header(key: &ObjectKey, body: &Value) -> Header {
+    let metadata = &body["metadata"];
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+    let labels = metadata["labels"].as_object().into_iter().flatten();
+    Header {
+        api_version: key.api_version.clone(),
+        kind: key.kind.clone(),
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        generation: metadata["generation"].as_u64().unwrap_or_default(),
+        deleting: metadata["deletionTimestamp"].is_string(),
+        labels: labels.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect(),
+    }
+}
+
+fn not_found(key: &ObjectKey) -> Refusal {
+    Refusal { kind: FailureKind::NotFound, message: format!("{key} is not found") }
+}
+
+fn conflict(key: &ObjectKey, why: &str) -> Refusal {
+    Refusal { kind: FailureKind::Conflict, message: format!("{key}: {why}") }
+}

@@ -1,0 +1,325 @@
+//! A model of Dolt servers in a cluster: what is kept on a volume, what a running server knows, and how the two change.
+//!
+//! It is a state machine without a clock of its own: what takes time is given back as [`Later`], and comes in again. It knows nothing of
+//! Kubernetes. `tests/sql/tests/model.rs` asks real servers the same questions.
+
+mod replicate;
+mod role;
+mod select;
+mod sql;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::{
+    role::Role,
+    sql::{Answer, Session},
+};
+use crate::rng::Rng;
+
+/// Databases that replicate like the others, but hold no data of users: accounts, and rights on branches.
+const SYSTEM: [&str; 2] = ["mysql", "dolt_branch_control"];
+/// For how long a primary that steps down waits for its standbys, in milliseconds. Fixed in Dolt.
+pub(crate) const TRANSITION_WAIT: u64 = 10_000;
+/// Between two tries to reach a standby, and between two signs of life, in milliseconds.
+const TICK: u64 = 1_000;
+
+/// What is in a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// What has been written, in order: numbers that the writer chose.
+    pub writes: Vec<u64>,
+    /// Branches beside `main`, with their commits.
+    pub branches: BTreeMap<String, String>,
+}
+
+/// What a server keeps over restarts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Role and epoch; none while it is empty.
+    pub state: Option<(Role, u64)>,
+    /// The databases.
+    pub databases: BTreeMap<String, Content>,
+}
+
+/// What a server is started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The names of the other servers.
+    pub peers: Vec<String>,
+    /// Its role on an empty volume.
+    pub bootstrap_role: Role,
+    /// Its epoch on an empty volume.
+    pub bootstrap_epoch: u64,
+}
+
+/// What a primary knows of one database on one standby.
+#[derive(Debug, Clone, Default)]
+struct Hook {
+    /// What was sent last.
+    pushed: Option<Content>,
+    /// Not before this time again.
+    next_try: u64,
+    /// When it last succeeded.
+    last_success: Option<u64>,
+    error: Option<String>,
+}
+
+/// A primary that is about to step down.
+#[derive(Debug, Clone)]
+struct Transition {
+    id: u64,
+    epoch: u64,
+    least: u64,
+    /// Databases and standbys that were seen caught up. What was seen once stays.
+    caught_up: BTreeSet<(String, String)>,
+    /// Role and epoch when it began.
+    began_as: (Role, u64),
+}
+
+/// A running server.
+#[derive(Debug, Clone)]
+struct Server {
+    volume: String,
+    peers: Vec<String>,
+    read_only: bool,
+    frozen: bool,
+    hooks: BTreeMap<(String, String), Hook>,
+    transition: Option<Transition>,
+    /// A number of its own for each life, so that what was meant for an earlier one finds nobody.
+    life: u64,
+    /// Changes whenever all its connections are ended.
+    connections: u64,
+}
+
+/// Something that happens by itself, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Later {
+    /// A primary sends what is new.
+    Push {
+        /// The server.
+        server: String,
+        /// Its life.
+        life: u64,
+        /// The database.
+        database: String,
+        /// The standby.
+        peer: String,
+    },
+    /// A server's tick.
+    Tick {
+        /// The server.
+        server: String,
+        /// Its life.
+        life: u64,
+    },
+    /// A server that steps down stops waiting for its standbys.
+    GiveUp {
+        /// The server.
+        server: String,
+        /// Which of its tries.
+        transition: u64,
+    },
+}
+
+/// What became of a try to step down.
+pub type Stepped = Result<Vec<(bool, String, String)>, String>;
+
+/// All servers and volumes.
+#[derive(Debug, Clone)]
+pub struct Dolt {
+    /// The time, in milliseconds. Whoever drives the model sets it.
+    pub now: u64,
+    rng: Rng,
+    servers: BTreeMap<String, Server>,
+    volumes: BTreeMap<String, Volume>,
+    /// Pairs between which nothing passes.
+    cut: BTreeSet<(String, String)>,
+    lives: u64,
+    transitions: u64,
+    stepped: BTreeMap<u64, Stepped>,
+    later: Vec<(u64, Later)>,
+    promoted: Vec<(String, u64)>,
+}
+
+impl Dolt {
+    /// No server yet. Latencies come from the seed.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: 0,
+            rng: Rng::new(seed),
+            servers: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            lives: 0,
+            transitions: 0,
+            stepped: BTreeMap::new(),
+            later: Vec::new(),
+            promoted: Vec::new(),
+        }
+    }
+
+    /// Latencies come from another seed from now on.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        self.rng = Rng::new(seed);
+    }
+
+    /// Starts a server on a volume.
+    pub fn start(&mut self, name: &str, volume: &str, config: &Config) {
+        let kept = self.volumes.entry(volume.into()).or_default();
+        let (role, _) = *kept.state.get_or_insert((config.bootstrap_role, config.bootstrap_epoch));
+        let databases: Vec<String> = kept.databases.keys().cloned().collect();
+        self.lives += 1;
+        let mut server = Server {
+            volume: volume.into(),
+            peers: config.peers.clone(),
+            read_only: role != Role::Primary,
+            frozen: false,
+            hooks: BTreeMap::new(),
+            transition: None,
+            life: self.lives,
+            connections: 0,
+        };
+        for database in databases.iter().map(String::as_str).chain(SYSTEM) {
+            for peer in &config.peers {
+                server.hooks.insert((database.to_owned(), peer.clone()), Hook::default());
+            }
+        }
+        self.servers.insert(name.into(), server);
+        self.later.push((self.now + TICK, Later::Tick { server: name.into(), life: self.lives }));
+        if role == Role::Primary {
+            self.push_all(name);
+        }
+    }
+
+    /// Ends a server. Its volume stays.
+    pub fn stop(&mut self, name: &str) {
+        if let Some(server) = self.servers.remove(name)
+            && let Some(transition) = server.transition
+        {
+            self.stepped.insert(transition.id, Err("the server ended".into()));
+        }
+    }
+
+    /// Stops a server in its tracks, or lets it go on.
+    pub fn freeze(&mut self, name: &str, frozen: bool) {
+        let Some(server) = self.servers.get_mut(name) else { return };
+        server.frozen = frozen;
+        let (life, tick) = (server.life, Later::Tick { server: name.into(), life: server.life });
+        if !frozen {
+            // What came due in the meantime.
+            self.later.retain(|(_, later)| !matches!(later, Later::Tick { life: other, .. } if *other == life));
+            self.later.push((self.now + 1, tick));
+        }
+    }
+
+    /// Whether nothing passes between two servers.
+    pub fn cut(&mut self, a: &str, b: &str, cut: bool) {
+        for pair in [(a.to_owned(), b.to_owned()), (b.to_owned(), a.to_owned())] {
+            if cut { self.cut.insert(pair) } else { self.cut.remove(&pair) };
+        }
+    }
+
+    /// Empties a volume.
+    pub fn wipe(&mut self, volume: &str) {
+        self.volumes.remove(volume);
+    }
+
+    /// Whether a server runs, frozen or not.
+    pub fn runs(&self, name: &str) -> bool {
+        self.servers.contains_key(name)
+    }
+
+    /// Whether a server runs and is not frozen.
+    pub fn answers(&self, name: &str) -> bool {
+        self.servers.get(name).is_some_and(|server| !server.frozen)
+    }
+
+    /// Role and epoch of a running server.
+    pub fn state(&self, name: &str) -> Option<(Role, u64)> {
+        self.volumes.get(&self.servers.get(name)?.volume)?.state
+    }
+
+    /// What is on a volume.
+    pub fn volume(&self, name: &str) -> Option<&Volume> {
+        self.volumes.get(name)
+    }
+
+    /// All volumes by their names.
+    pub fn volumes(&self) -> impl Iterator<Item = (&String, &Volume)> {
+        self.volumes.iter()
+    }
+
+    /// Names of the running servers.
+    pub fn running(&self) -> impl Iterator<Item = &String> {
+        self.servers.keys()
+    }
+
+    /// A number that changes when a server's connections are ended, by itself or with it.
+    pub fn connections(&self, name: &str) -> Option<(u64, u64)> {
+        self.servers.get(name).map(|server| (server.life, server.connections))
+    }
+
+    /// Whether a server takes writes now.
+    pub fn takes_writes(&self, name: &str) -> bool {
+        self.answers(name)
+            && self.servers.get(name).is_some_and(|server| !server.read_only)
+            && self.state(name).is_some_and(|(role, _)| role == Role::Primary)
+    }
+
+    /// Writes to a database, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn write(&mut self, name: &str, database: &str, write: u64) -> Result<(), String> {
+        if !self.takes_writes(name) {
+            return Err("database server is set to read only mode".into());
+        }
+        let server = self.servers.get(name).ok_or("no such server")?;
+        let volume = self.volumes.entry(server.volume.clone()).or_default();
+        volume.databases.entry(database.into()).or_default().writes.push(write);
+        self.changed(name, database);
+        Ok(())
+    }
+
+    /// A database has something new for the standbys.
+    fn changed(&mut self, name: &str, database: &str) {
+        let Some(server) = self.servers.get_mut(name) else { return };
+        for peer in server.peers.clone() {
+            server.hooks.entry((database.to_owned(), peer.clone())).or_default().next_try = 0;
+            let push = Later::Push { server: name.into(), life: server.life, database: database.into(), peer };
+            self.later.push((self.now + self.rng.within(1..15), push));
+        }
+    }
+
+    /// What happens next by itself, and when.
+    pub fn next(&self) -> Option<u64> {
+        self.later.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Lets happen what is due.
+    pub fn step(&mut self) {
+        while let Some(at) = self.next().filter(|at| *at <= self.now) {
+            let place = self.later.iter().position(|(due, _)| *due == at).expect("it was found above");
+            let (_, later) = self.later.remove(place);
+            match later {
+                Later::Push { server, life, database, peer } => self.on_push(&server, life, &database, &peer),
+                Later::Tick { server, life } => self.on_tick(&server, life),
+                Later::GiveUp { server, transition } => self.on_give_up(&server, transition),
+            }
+        }
+    }
+
+    /// Servers that have become primary since the last call, with their epochs.
+    pub fn take_promoted(&mut self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.promoted)
+    }
+
+    /// Whether something can pass between two servers.
+    fn connected(&self, a: &str, b: &str) -> bool {
+        !self.cut.contains(&(a.to_owned(), b.to_owned())) && self.answers(a) && self.answers(b)
+    }
+
+    fn databases(&self, name: &str) -> BTreeMap<String, Content> {
+        self.servers.get(name).and_then(|server| self.volumes.get(&server.volume)).map(|volume| volume.databases.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,102 @@
+//! Replication: a primary sends each database to each standby, as soon as something is new, and again after a while when that fails.
+//! Nothing waits for it.
+
+use std::collections::BTreeSet;
+
+use super::{Content, Dolt, Hook, Later, Role, SYSTEM, TICK};
+
+impl Hook {
+    /// Whether the standby was given all that the primary has. `content` is none for a system database.
+    pub(super) fn is_caught_up(&self, content: Option<&Content>) -> bool {
+        self.pushed.as_ref().is_some_and(|pushed| content.is_none_or(|content| content == pushed))
+    }
+}
+
+impl Dolt {
+    /// A new primary sends everything to everybody.
+    pub(super) fn push_all(&mut self, name: &str) {
+        let Some(server) = self.servers.get(name) else { return };
+        let (life, places): (u64, Vec<_>) = (server.life, server.hooks.keys().cloned().collect());
+        for (database, peer) in places {
+            let delay = self.rng.within(2..60);
+            self.later.push((self.now + delay, Later::Push { server: name.into(), life, database, peer }));
+        }
+    }
+
+    pub(super) fn on_push(&mut self, name: &str, life: u64, database: &str, peer: &str) {
+        let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen) else { return };
+        if self.state(name).is_none_or(|(role, _)| role != Role::Primary) {
+            return;
+        }
+        let place = (database.to_owned(), peer.to_owned());
+        let content = self.volumes.get(&server.volume).and_then(|volume| volume.databases.get(database)).cloned();
+        if server.hooks.get(&place).is_none_or(|hook| hook.is_caught_up(content.as_ref())) {
+            return self.look_at_transition(name);
+        }
+        let sent = self.contact(name, peer);
+        if sent.is_ok()
+            && !SYSTEM.contains(&database)
+            && let Some(content) = &content
+        {
+            self.receive(peer, database, content.clone());
+        }
+        let now = self.now;
+        // A contact can have changed this server's own role, and with it its hooks.
+        let is_primary = self.state(name).is_some_and(|(role, _)| role == Role::Primary);
+        if let Some(hook) = self.servers.get_mut(name).and_then(|server| server.hooks.get_mut(&place)).filter(|_| is_primary) {
+            match sent {
+                Ok(()) => {
+                    hook.pushed = Some(content.unwrap_or_default());
+                    hook.last_success = Some(now);
+                    hook.error = None;
+                }
+                Err(why) => {
+                    hook.next_try = now + TICK;
+                    hook.error = Some(format!("failed to commit chunks on destDB: {why}"));
+                }
+            }
+        }
+        self.look_at_transition(name);
+    }
+
+    /// A standby takes over what a primary sends, whatever it had.
+    fn receive(&mut self, name: &str, database: &str, content: Content) {
+        let now = self.now;
+        let Some(server) = self.servers.get_mut(name) else { return };
+        for peer in server.peers.clone() {
+            server.hooks.entry((database.to_owned(), peer)).or_default().last_success = Some(now);
+        }
+        if let Some(volume) = self.volumes.get_mut(&server.volume) {
+            volume.databases.insert(database.into(), content);
+        }
+    }
+
+    /// Tries again what has failed, and gives signs of life to those who are caught up.
+    pub(super) fn on_tick(&mut self, name: &str, life: u64) {
+        let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen) else { return };
+        self.later.push((self.now + TICK, Later::Tick { server: name.into(), life }));
+        if self.state(name).is_none_or(|(role, _)| role != Role::Primary) {
+            return;
+        }
+        let databases = self.databases(name);
+        let mut behind = Vec::new();
+        let mut caught_up = BTreeSet::new();
+        for ((database, peer), hook) in &server.hooks {
+            if !hook.is_caught_up(databases.get(database)) {
+                if hook.next_try <= self.now {
+                    behind.push((database.clone(), peer.clone()));
+                }
+            } else if !SYSTEM.contains(&database.as_str()) {
+                caught_up.insert(peer.clone());
+            }
+        }
+        for (database, peer) in behind {
+            self.on_push(name, life, &database, &peer);
+        }
+        for peer in caught_up {
+            // A sign of life moves no data. It is how two primaries of one cluster meet.
+            let _ = self.contact(name, &peer);
+        }
+        self.look_at_transition(name);
+    }
+}

@@ -1,0 +1,242 @@
+//! `SELECT`, as far as reconcilers use it: columns, variables and functions of one table or none, with conditions joined by AND, an order
+//! and a limit.
+
+use host::contract::{Argument, Rows, Value};
+
+use super::{
+    Dolt,
+    sql::{Answer, commits, hash, head},
+};
+
+/// How long ago something was last received, in whole seconds.
+const SILENCE: &str = "TIMESTAMPDIFF(SECOND,MAX(last_update),NOW())";
+
+type Row = Vec<(&'static str, Value)>;
+
+/// Answers a query.
+pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &str, arguments: &[Argument]) -> Answer {
+    let unknown = || Answer::Unknown(format!("{text} with {arguments:?}"));
+    let mut arguments = arguments.iter();
+    let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };
+    let rows = match query.table.as_deref() {
+        None => vec![Vec::new()],
+        Some(table) => match table_rows(dolt, server, database, table) {
+            Some(rows) => rows,
+            None => return unknown(),
+        },
+    };
+    let mut rows: Vec<Row> = rows.into_iter().filter(|row| query.conditions.iter().all(|condition| condition.holds(row))).collect();
+    for (column, descending) in query.order.iter().rev() {
+        rows.sort_by(|a, b| {
+            let order = text_of(cell(a, column).unwrap_or(&Value::Null)).cmp(&text_of(cell(b, column).unwrap_or(&Value::Null)));
+            if *descending { order.reverse() } else { order }
+        });
+    }
+    if query.columns == ["COUNT(*)"] {
+        let count = i64::try_from(rows.len()).unwrap_or_default();
+        return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
+    }
+    if query.columns == [SILENCE] {
+        let last = rows.iter().filter_map(|row| cell(row, "last_update").and_then(seconds)).max();
+        let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from(dolt.now / 1_000).unwrap_or_default() - last));
+        return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
+    }
+    let mut answer = Vec::new();
+    for row in &rows {
+        let mut cells = Vec::new();
+        for column in &query.columns {
+            if column == "*" {
+                cells.extend(row.iter().map(|(_, value)| value.clone()));
+                continue;
+            }
+            match cell(row, column).cloned().map_or_else(|| scalar(dolt, server, database, column), Ok) {
+                Ok(value) => cells.push(value),
+                Err(answer) => return answer.unwrap_or_else(unknown),
+            }
+        }
+        if !(query.distinct && answer.contains(&cells)) {
+            answer.push(cells);
+        }
+    }
+    if let Some(limit) = query.limit {
+        answer.truncate(limit);
+    }
+    Answer::Rows(Rows { columns: query.columns, rows: answer })
+}
+
+/// A variable, a function or a number. Otherwise the server's error, or none for what the model does not know.
+fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Result<Value, Option<Answer>> {
+    let Some((role, epoch)) = dolt.state(server) else { return Err(Some(Answer::Lost)) };
+    Ok(match column.to_ascii_lowercase().as_str() {
+        "@@global.dolt_cluster_role" => Value::Text(role.to_string()),
+        "@@global.dolt_cluster_role_epoch" => Value::Signed(i64::try_from(epoch).unwrap_or_default()),
+        "dolt_version()" => Value::Text("1.83.2".into()),
+        "dolt_hashof_db()" => match database.and_then(|database| dolt.databases(server).get(database).cloned()) {
+            Some(content) => Value::Text(hash((&content.writes, content.branches.iter().collect::<Vec<_>>()))),
+            None => return Err(Some(Answer::Error(1105, "no database selected".into()))),
+        },
+        number => Value::Signed(number.parse().map_err(|_| None)?),
+    })
+}
+
+fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) -> Option<Vec<Row>> {
+    let text = |value: &str| Value::Text(value.to_owned());
+    let content = || database.and_then(|database| dolt.databases(server).get(database).cloned());
+    match table.to_ascii_lowercase().as_str() {
+        "dolt_cluster.dolt_cluster_status" => Some(dolt.status(server)),
+        "information_schema.schemata" => {
+            let names = dolt.databases(server).into_keys().chain(["information_schema", "mysql", "dolt_cluster"].map(ToOwned::to_owned));
+            Some(names.map(|name| vec![("schema_name", text(&name))]).collect())
+        }
+        "dolt_branches" => {
+            let content = content()?;
+            let main = [("main".to_owned(), head(&content))];
+            Some(main.into_iter().chain(content.branches).map(|(name, hash)| vec![("name", text(&name)), ("hash", text(&hash))]).collect())
+        }
+        // A branch beside main is made of a commit of it: it has that one and what came before.
+        log if log.starts_with("dolt_log") => {
+            let content = content()?;
+            let branch = log.trim_start_matches("dolt_log").trim_matches(['(', ')', '|']);
+            let all = commits(&content);
+            let from = match branch {
+                "" | "main" => 0,
+                other => {
+                    let hash = content.branches.get(other).cloned().unwrap_or_else(|| other.to_owned());
+                    all.iter().position(|commit| *commit == hash)?
+                }
+            };
+            Some(all[from..].iter().map(|commit| vec![("commit_hash", text(commit))]).collect())
+        }
+        _ => None,
+    }
+}
+
+fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a Value> {
+    row.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, value)| value)
+}
+
+/// A time as whole seconds since the model began.
+fn seconds(value: &Value) -> Option<i64> {
+    let Value::Text(text) = value else { return None };
+    let time = text.strip_prefix("2026-01-")?;
+    let (day, time) = time.split_once(' ')?;
+    let parts: Vec<i64> = [day].into_iter().chain(time.split(':')).map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let [days, hours, minutes, seconds] = parts.as_slice() else { return None };
+    Some(((days - 1) * 24 + hours) * 3_600 + minutes * 60 + seconds)
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::Text(text) => Some(text.clone()),
+        Value::Signed(n) => Some(n.to_string()),
+        Value::Unsigned(n) => Some(n.to_string()),
+        other => Some(format!("{other:?}")),
+    }
+}
+
+struct Parsed {
+    distinct: bool,
+    columns: Vec<String>,
+    table: Option<String>,
+    conditions: Vec<Condition>,
+    order: Vec<(String, bool)>,
+    limit: Option<usize>,
+}
+
+struct Condition {
+    column: String,
+    among: Vec<Option<String>>,
+    equal: bool,
+}
+
+impl Condition {
+    fn holds(&self, row: &Row) -> bool {
+        let value = cell(row, &self.column).and_then(text_of);
+        self.among.contains(&value) == self.equal
+    }
+}
+
+impl Parsed {
+    fn of<'a>(text: &str, arguments: &mut impl Iterator<Item = &'a Argument>) -> Option<Self> {
+        let mut filled = String::new();
+        // Placeholders become words: values between bars.
+        let mut rest = text;
+        while let Some(at) = rest.find('?') {
+            filled.push_str(&rest[..at]);
+            let width = if rest[at..].starts_with("??") { 2 } else { 1 };
+            match arguments.next()? {
+                Argument::Identifier(name) => filled.push_str(name),
+                Argument::Value(value) => filled.push_str(&format!("|{}|", text_of(value)?)),
+            }
+            rest = &rest[at + width..];
+        }
+        filled.push_str(rest);
+        let rest = filled.strip_prefix("SELECT ")?;
+        let (rest, limit) = split(rest, " LIMIT ");
+        let (rest, order) = split(rest, " ORDER BY ");
+        let (rest, conditions) = split(rest, " WHERE ");
+        let (columns, table) = split(rest, " FROM ");
+        let (distinct, columns) = columns.strip_prefix("DISTINCT ").map_or((false, columns), |columns| (true, columns));
+        let name = |column: &str| column.split(" AS ").next().unwrap_or_default().trim().replace('`', "");
+        Some(Self {
+            distinct,
+            columns: columns_of(columns).map(|column| name(&column)).collect(),
+            table: table.map(|table| table.trim().to_owned()),
+            conditions: conditions.map(|c| c.split(" AND ").map(condition).collect::<Option<_>>()).unwrap_or(Some(Vec::new()))?,
+            order: order
+                .map(|order| order.split(',').map(|column| (column.trim().split(' ').next().unwrap_or_default().into(), column.ends_with(" DESC"))).collect())
+                .unwrap_or_default(),
+            limit: match limit {
+                Some(limit) => Some(limit.trim().parse().ok()?),
+                None => None,
+            },
+        })
+    }
+}
+
+/// The columns: commas inside of parentheses part nothing.
+fn columns_of(text: &str) -> impl Iterator<Item = String> {
+    let mut columns = vec![String::new()];
+    let mut depth = 0_i32;
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        match (c, depth) {
+            (',', 0) => columns.push(String::new()),
+            (' ', 1..) => {}
+            _ => columns.last_mut().expect("there is always one").push(c),
+        }
+    }
+    columns.into_iter()
+}
+
+fn split<'a>(text: &'a str, at: &str) -> (&'a str, Option<&'a str>) {
+    text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after)))
+}
+
+fn condition(text: &str) -> Option<Condition> {
+    let value = |text: &str| Some(text.trim().trim_matches('|').to_owned());
+    let list = |text: &str| text.trim().trim_start_matches('(').trim_end_matches(')').split(',').map(value).collect::<Vec<_>>();
+    let made = |column: &str, among: Vec<Option<String>>, equal: bool| Some(Condition { column: column.trim().into(), among, equal });
+    if let Some(column) = text.strip_suffix(" IS NOT NULL") {
+        return made(column, vec![None], false);
+    }
+    if let Some(column) = text.strip_suffix(" IS NULL") {
+        return made(column, vec![None], true);
+    }
+    if let Some((column, values)) = text.split_once(" NOT IN ") {
+        return made(column, list(values), false);
+    }
+    if let Some((column, values)) = text.split_once(" IN ") {
+        return made(column, list(values), true);
+    }
+    if let Some((column, wanted)) = text.split_once(" <> ") {
+        return made(column, vec![value(wanted)], false);
+    }
+    let (column, wanted) = text.split_once(" = ")?;
+    made(column, vec![value(wanted)], true)
+}

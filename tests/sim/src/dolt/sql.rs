@@ -1,0 +1,208 @@
+//! The statements that the model answers. One that it does not know is an error that names it: a guess would prove nothing.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use host::contract::{Argument, Rows, Statement, Value};
+
+use super::{Content, Dolt, SYSTEM, role::Called, select};
+
+/// Every error of a procedure has this number.
+const CODE: u16 = 1105;
+
+/// A session on a server.
+#[derive(Debug, Clone)]
+pub struct Session {
+    server: String,
+    connections: (u64, u64),
+    database: Option<String>,
+    /// The server has changed its role in this session: it takes no further statement.
+    spent: bool,
+}
+
+/// What a statement came to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Rows, perhaps none.
+    Rows(Rows),
+    /// It has to be asked for later, by this number.
+    Waits(u64),
+    /// The server's error: its number and its words.
+    Error(u16, String),
+    /// The connection has been ended.
+    Lost,
+    /// The model does not know the statement.
+    Unknown(String),
+}
+
+impl Dolt {
+    /// A session on a server; none where it does not run.
+    pub fn connect(&self, server: &str, database: Option<&str>) -> Option<Session> {
+        let connections = self.connections(server)?;
+        Some(Session { server: server.into(), connections, database: database.map(ToOwned::to_owned), spent: false })
+    }
+
+    /// Runs a statement.
+    pub fn run(&mut self, session: &mut Session, statement: &Statement) -> Answer {
+        if self.connections(&session.server) != Some(session.connections) {
+            return Answer::Lost;
+        }
+        if session.spent {
+            let words = "this server transitioned cluster roles. this connection can no longer be used. please reconnect.";
+            return Answer::Error(CODE, words.into());
+        }
+        if let Some(database) = &session.database
+            && !self.databases(&session.server).contains_key(database)
+            && !["information_schema", "mysql", "dolt_cluster"].contains(&database.as_str())
+        {
+            return Answer::Error(1049, format!("database not found: {database}"));
+        }
+        let text = statement.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.starts_with("SELECT") {
+            return select::select(self, &session.server, session.database.as_deref(), &text, &statement.arguments);
+        }
+        let unknown = || Answer::Unknown(format!("{text} with {:?}", statement.arguments));
+        let Some((procedure, _)) = text.strip_prefix("CALL ").and_then(|call| call.split_once('(')) else { return unknown() };
+        let called = match (procedure.to_ascii_uppercase().as_str(), statement.arguments.as_slice()) {
+            ("DOLT_ASSUME_CLUSTER_ROLE", [Argument::Value(Value::Text(role)), epoch]) => match number(epoch) {
+                Some(epoch) => self.assume(&session.server, role, epoch),
+                None => return unknown(),
+            },
+            ("DOLT_CLUSTER_TRANSITION_TO_STANDBY", [epoch, least]) => match (number(epoch), number(least)) {
+                (Some(epoch), Some(least)) => self.transition(&session.server, epoch, least),
+                _ => return unknown(),
+            },
+            ("DOLT_BRANCH", [Argument::Value(Value::Text(name)), from @ ..]) if from.len() <= 1 => {
+                let from = match from.first() {
+                    Some(Argument::Value(Value::Text(from))) => Some(from.as_str()),
+                    _ => None,
+                };
+                return self.branch(session, name, from);
+            }
+            _ => return unknown(),
+        };
+        match called {
+            // Its own connection is the only one that stays.
+            Ok(Called::Done { changed }) => {
+                session.connections = self.connections(&session.server).unwrap_or_default();
+                session.spent = changed;
+                Answer::Rows(Rows { columns: vec!["status".into()], rows: vec![vec![Value::Signed(0)]] })
+            }
+            Ok(Called::Waits(id)) => {
+                session.connections = self.connections(&session.server).unwrap_or_default();
+                self.later_answer(session, id).unwrap_or(Answer::Waits(id))
+            }
+            Err(words) => {
+                session.connections = self.connections(&session.server).unwrap_or_default();
+                Answer::Error(CODE, words)
+            }
+        }
+    }
+
+    /// The answer to a statement that had to wait, once it is known.
+    pub fn later_answer(&self, session: &mut Session, id: u64) -> Option<Answer> {
+        let answer = match self.stepped(id)? {
+            Ok(rows) => {
+                session.spent = true;
+                let rows = rows.iter().map(|(caught_up, database, peer)| {
+                    let url = format!("http://{peer}:50051/{database}");
+                    vec![Value::Signed((*caught_up).into()), Value::Text(database.clone()), Value::Text(peer.clone()), Value::Text(url)]
+                });
+                let columns = ["caught_up", "database", "remote", "remote_url"].map(ToOwned::to_owned).to_vec();
+                Answer::Rows(Rows { columns, rows: rows.collect() })
+            }
+            Err(words) => Answer::Error(CODE, words.clone()),
+        };
+        match self.connections(&session.server) {
+            Some(connections) => session.connections = connections,
+            None => return Some(Answer::Lost),
+        }
+        Some(answer)
+    }
+
+    fn branch(&mut self, session: &Session, name: &str, from: Option<&str>) -> Answer {
+        let Some(database) = session.database.as_deref() else { return Answer::Error(CODE, "no database selected".into()) };
+        if !self.takes_writes(&session.server) {
+            return Answer::Error(CODE, "database server is set to read only mode".into());
+        }
+        let Some(content) = self.servers.get(&session.server).and_then(|server| self.volumes.get_mut(&server.volume)).and_then(|volume| volume.databases.get_mut(database))
+        else {
+            return Answer::Error(CODE, "no such database".into());
+        };
+        if content.branches.contains_key(name) {
+            return Answer::Error(CODE, format!("fatal: A branch named '{name}' already exists."));
+        }
+        let commit = from.filter(|from| *from != "main").map_or_else(|| head(content), ToOwned::to_owned);
+        content.branches.insert(name.into(), commit);
+        let database = database.to_owned();
+        self.changed(&session.server, &database);
+        Answer::Rows(Rows { columns: vec!["status".into()], rows: vec![vec![Value::Signed(0)]] })
+    }
+
+    /// What `dolt_cluster_status` says: a row for each database and standby.
+    pub(super) fn status(&self, name: &str) -> Vec<Vec<(&'static str, Value)>> {
+        let Some((server, (role, epoch))) = self.servers.get(name).zip(self.state(name)) else { return Vec::new() };
+        let text = |text: &Option<String>| text.as_ref().map_or(Value::Null, |text| Value::Text(text.clone()));
+        server
+            .hooks
+            .iter()
+            .filter(|((database, _), _)| !SYSTEM.contains(&database.as_str()))
+            .map(|((database, peer), hook)| {
+                let caught_up = hook.is_caught_up(self.databases(name).get(database));
+                let lag = match (&hook.pushed, hook.last_success) {
+                    (Some(_), _) if caught_up => Value::Signed(0),
+                    (Some(_), Some(at)) => Value::Signed(i64::try_from(self.now - at).unwrap_or_default()),
+                    _ => Value::Null,
+                };
+                vec![
+                    ("database", Value::Text(database.clone())),
+                    ("standby_remote", Value::Text(peer.clone())),
+                    ("role", Value::Text(role.to_string())),
+                    ("epoch", Value::Signed(i64::try_from(epoch).unwrap_or_default())),
+                    ("replication_lag_millis", lag),
+                    ("last_update", hook.last_success.map_or(Value::Null, |at| Value::Text(time(at / 1_000)))),
+                    ("current_error", text(&hook.error)),
+                ]
+            })
+            .collect()
+    }
+}
+
+/// A time of a server's clock.
+fn time(seconds: u64) -> String {
+    let (minutes, hours) = (seconds / 60, seconds / 3_600);
+    format!("2026-01-{:02} {:02}:{:02}:{:02}", hours / 24 + 1, hours % 24, minutes % 60, seconds % 60)
+}
+
+/// A number among the arguments.
+fn number(argument: &Argument) -> Option<u64> {
+    match argument {
+        Argument::Value(Value::Unsigned(n)) => Some(*n),
+        Argument::Value(Value::Signed(n)) => u64::try_from(*n).ok(),
+        _ => None,
+    }
+}
+
+/// A hash, in the length that Dolt's have.
+pub(super) fn hash(of: impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    format!("{:032x}", hasher.finish())
+}
+
+/// The number of writes in the last commit. Every fourth write makes one; the others are in the working set only.
+fn committed(content: &Content) -> usize {
+    content.writes.iter().rposition(|write| write % 4 == 0).map_or(0, |at| at + 1)
+}
+
+/// The commit of `main`.
+pub(super) fn head(content: &Content) -> String {
+    hash(&content.writes[..committed(content)])
+}
+
+/// The commits of `main`, newest first.
+pub(super) fn commits(content: &Content) -> Vec<String> {
+    let ends = content.writes.iter().enumerate().filter(|(_, write)| *write % 4 == 0).map(|(at, _)| at + 1);
+    let mut commits: Vec<String> = [0].into_iter().chain(ends).map(|end| hash(&content.writes[..end])).collect();
+    commits.reverse();
+    commits
+}

@@ -1,0 +1,94 @@
+//! Many runs: one fault at each effect of a scenario, or whatever seeds make of it; on all processors. What fails is made smaller.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    oracle::Violation,
+    run::{Options, run},
+    scenario::Scenario,
+    schedule::{Fault, Moment, Schedule, Trouble},
+};
+
+/// What many runs came to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// How many there were.
+    pub runs: usize,
+    /// How long they took.
+    pub took: Duration,
+    /// Those in which something did not hold, in the order of the schedules.
+    pub failures: Vec<(Schedule, Violation)>,
+    /// The longest time without an acknowledged write, over all runs, in virtual milliseconds.
+    pub longest_gap: u64,
+}
+
+impl Summary {
+    /// Runs in a second.
+    pub fn rate(&self) -> f64 {
+        self.runs as f64 / self.took.as_secs_f64().max(1e-9)
+    }
+}
+
+/// A quiet run, and one for each kind of fault at each effect of it.
+pub fn each_effect(scenario: Scenario, seed: u64, options: &Options) -> Vec<Schedule> {
+    let quiet = Schedule::quiet(scenario, seed);
+    let effects = run(&quiet, options).effects;
+    let mut schedules = vec![quiet];
+    for at in 0..effects {
+        for what in Trouble::samples() {
+            let faults = vec![Fault { at: Moment::Effect(at), what }];
+            schedules.push(Schedule { scenario, seed, faults });
+        }
+    }
+    schedules
+}
+
+/// Plays all schedules.
+pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
+    let begun = Instant::now();
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let work = || {
+        let mut found = Vec::new();
+        let mut longest_gap = 0;
+        while let Some((at, schedule)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, schedules.get(at)?))) {
+            let outcome = run(schedule, options);
+            longest_gap = longest_gap.max(outcome.longest_gap);
+            found.extend(outcome.violation.map(|violation| (at, schedule.clone(), violation)));
+        }
+        (found, longest_gap)
+    };
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().expect("a run that panics is a mistake of the simulator")).collect()
+    });
+    let mut failures: Vec<_> = parts.iter().flat_map(|(found, _)| found.clone()).collect();
+    failures.sort_by_key(|(at, ..)| *at);
+    Summary {
+        runs: schedules.len(),
+        took: begun.elapsed(),
+        failures: failures.into_iter().map(|(_, schedule, violation)| (schedule, violation)).collect(),
+        longest_gap: parts.iter().map(|(_, gap)| *gap).max().unwrap_or_default(),
+    }
+}
+
+/// The same failure with as few faults as possible: those that it does not need are left out, one after the other.
+pub fn shrink(schedule: &Schedule, options: &Options) -> Schedule {
+    let fails_alike = |candidate: &Schedule, oracle: &str| run(candidate, options).violation.is_some_and(|violation| violation.oracle == oracle);
+    let Some(violation) = run(schedule, options).violation else { return schedule.clone() };
+    let mut smallest = schedule.clone();
+    let mut at = 0;
+    while at < smallest.faults.len() {
+        let mut candidate = smallest.clone();
+        candidate.faults.remove(at);
+        if fails_alike(&candidate, violation.oracle) {
+            smallest = candidate;
+        } else {
+            at += 1;
+        }
+    }
+    smallest
+}

@@ -1,0 +1,402 @@
+//! The simulated world behind the host's gateway: reads from the host's cache and from model servers, effects on the model API server and on
+//! model servers, each with its time on the way.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use host::{
+    contract::{
+        Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest,
+        Selection, SqlError, SqlErrorKind, Statement, Timestamp, Value,
+    },
+    gateway::{Applied, Gateway, ObjectKey, Subject},
+};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    api::Refusal,
+    dolt::{Answer, Session},
+    schedule::Trouble,
+    world::{HOST, World},
+};
+
+/// Between two looks for an answer that takes long, in milliseconds.
+const LOOK: u64 = 10;
+
+/// The world, and whoever waits for it.
+pub(crate) struct Sim {
+    world: Mutex<World>,
+    /// Something has been planned, or has to be told.
+    pub(crate) news: Notify,
+    started: Instant,
+    base: u64,
+}
+
+/// The world for a moment: at the time of now, and followed up on afterwards.
+pub(crate) struct Moment<'a> {
+    world: MutexGuard<'a, World>,
+    news: &'a Notify,
+}
+
+impl Deref for Moment<'_> {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Moment<'_> {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        self.world.settle();
+        self.news.notify_one();
+    }
+}
+
+impl Sim {
+    /// From now on, the world's time goes with the runtime's.
+    pub(crate) fn new(world: World) -> Self {
+        let base = world.now;
+        Self { world: Mutex::new(world), news: Notify::new(), started: Instant::now(), base }
+    }
+
+    /// When a time of the world is.
+    pub(crate) fn instant(&self, at: u64) -> Instant {
+        self.started + Duration::from_millis(at.saturating_sub(self.base))
+    }
+
+    fn now(&self) -> u64 {
+        self.base + u64::try_from(self.started.elapsed().as_millis()).unwrap_or_default()
+    }
+
+    /// The world, with everything done that is due.
+    pub(crate) fn at_now(&self) -> Moment<'_> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.advance(self.now());
+        Moment { world, news: &self.news }
+    }
+
+    /// The world for whoever drives it, who need not be told of news.
+    pub(crate) fn drive(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.advance(self.now());
+        world
+    }
+
+    /// The world for a look that changes nothing.
+    fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.world.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The world at the end.
+    pub(crate) fn into_world(self) -> World {
+        self.world.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn pause(&self, range: std::ops::Range<u64>) {
+        let wait = self.at_now().wait(range);
+        sleep(Duration::from_millis(wait)).await;
+    }
+}
+
+/// The gateway of one life of the host.
+pub(crate) struct SimGateway {
+    sim: Arc<Sim>,
+}
+
+/// What an effect came to.
+type Done = Result<Applied, EffectFailure>;
+
+impl SimGateway {
+    pub(crate) fn new(sim: Arc<Sim>) -> Self {
+        Self { sim }
+    }
+
+    async fn perform(&self, subject: &Subject, effect: &Effect, heard: bool) -> Done {
+        match effect {
+            Effect::Sql(execution) => self.execute(execution).await,
+            effect => self.sim.at_now().perform(subject, effect, heard),
+        }
+    }
+
+    /// The server's session for a query or an execution, or why there is none. A server that says nothing costs the whole deadline.
+    async fn connect(&self, endpoint: &Endpoint, database: Option<&str>, until: Instant) -> Result<Session, SqlError> {
+        loop {
+            let (server, silent) = {
+                let world = self.sim.at_now();
+                let server = world.resolve(&endpoint.host).ok_or_else(|| {
+                    sql_error(endpoint, SqlErrorKind::Unreachable, 0, "no connection: failed to lookup address information: name or service not known")
+                })?;
+                let silent = world.is_cut(HOST, &server) || (world.dolt.runs(&server) && !world.dolt.answers(&server));
+                (server, silent)
+            };
+            if !silent {
+                let session = self.sim.look(|world| world.dolt.connect(&server, database));
+                return session.ok_or_else(|| sql_error(endpoint, SqlErrorKind::Unreachable, 0, "no connection: connection refused (os error 111)"));
+            }
+            if Instant::now() >= until {
+                return Err(sql_error(endpoint, SqlErrorKind::Timeout, 0, "no answer before the deadline"));
+            }
+            sleep(Duration::from_millis(LOOK * 10).min(until - Instant::now())).await;
+        }
+    }
+
+    /// One statement of a session, with the time that it takes.
+    async fn run(&self, endpoint: &Endpoint, session: &mut Session, statement: &Statement, until: Instant) -> Result<Rows, SqlError> {
+        let server = self.sim.look(|world| world.resolve(&endpoint.host));
+        let mut answer = self.sim.at_now().dolt.run(session, statement);
+        loop {
+            match answer {
+                Answer::Rows(rows) => return Ok(rows),
+                Answer::Error(code, words) => {
+                    let message = format!("server error {code} (HY000): {words}");
+                    return Err(sql_error(endpoint, SqlErrorKind::Server, code, &message));
+                }
+                Answer::Lost => return Err(sql_error(endpoint, SqlErrorKind::Lost, 0, "the connection was lost: the server closed it")),
+                Answer::Unknown(statement) => {
+                    self.sim.at_now().on_unknown_statement(&endpoint.host, &statement);
+                    return Err(sql_error(endpoint, SqlErrorKind::Invalid, 0, "the model does not know this statement"));
+                }
+                Answer::Waits(id) => {
+                    if Instant::now() >= until {
+                        return Err(sql_error(endpoint, SqlErrorKind::Timeout, 0, "no answer before the deadline"));
+                    }
+                    sleep(Duration::from_millis(LOOK)).await;
+                    let world = self.sim.at_now();
+                    let hears = server.as_ref().is_some_and(|server| !world.is_cut(HOST, server) && world.dolt.answers(server));
+                    let known = if hears { world.dolt.later_answer(session, id) } else { None };
+                    answer = known.unwrap_or(Answer::Waits(id));
+                }
+            }
+        }
+    }
+
+    async fn ask(&self, query: &Query) -> Result<Vec<Rows>, SqlError> {
+        let until = Instant::now() + Duration::from_millis(query.deadline);
+        self.sim.pause(1..6).await;
+        let mut session = self.connect(&query.endpoint, query.database.as_deref(), until).await?;
+        let mut results = Vec::new();
+        for statement in &query.statements {
+            results.push(self.run(&query.endpoint, &mut session, statement, until).await?);
+        }
+        self.sim.pause(0..4).await;
+        Ok(results)
+    }
+
+    async fn execute(&self, execution: &Execution) -> Done {
+        let until = Instant::now() + Duration::from_millis(execution.deadline);
+        let failed = |error: SqlError| EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) };
+        self.sim.pause(1..6).await;
+        let endpoint = &execution.endpoint;
+        let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
+        if let Some(Guard { statement, expected }) = &execution.guard {
+            let rows = self.run(endpoint, &mut session, statement, until).await.map_err(failed)?;
+            let found = rows.rows.first().cloned().unwrap_or_default();
+            if !same(&found, expected) {
+                let message = format!("{}:{}: the guard found {found:?} where {expected:?} was expected", endpoint.host, endpoint.port);
+                return Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None });
+            }
+            self.sim.pause(0..3).await;
+        }
+        for statement in &execution.statements {
+            self.run(endpoint, &mut session, statement, until).await.map_err(failed)?;
+        }
+        self.sim.pause(0..4).await;
+        Ok(Applied::Changed)
+    }
+}
+
+#[async_trait]
+impl Gateway for SimGateway {
+    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+        self.sim.look(|world| world.cache.get(object, fields))
+    }
+
+    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+        self.sim.look(|world| world.cache.select(selection))
+    }
+
+    async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
+        Ok(self.sim.look(|world| world.cache.secret(namespace, name)))
+    }
+
+    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+        join_all(queries.iter().map(|query| self.ask(query))).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.sim.look(World::wall)
+    }
+
+    async fn apply(&self, subject: &Subject, effect: &Effect) -> Done {
+        self.sim.pause(1..8).await;
+        let (counted, troubles) = {
+            let mut world = self.sim.at_now();
+            world.on_effect(effect);
+            let counts = matches!(effect, Effect::Sql(_)) || (world.faults.at_next_effect() && world.would_change(subject, effect));
+            (counts, if counts { world.count_effect(effect) } else { Vec::new() })
+        };
+        let is = |kind: fn(&Trouble) -> bool| troubles.iter().find(|trouble| kind(trouble)).cloned();
+        if let Some(crash) = is(|trouble| matches!(trouble, Trouble::CrashBefore(_))) {
+            self.sim.at_now().on_trouble(crash);
+            std::future::pending::<()>().await;
+        }
+        if let Some(refusal) = is(|trouble| *trouble == Trouble::Refuse) {
+            self.sim.at_now().on_trouble(refusal);
+            return Err(unavailable("the server cannot answer"));
+        }
+        let lost = is(|trouble| *trouble == Trouble::LoseAnswer);
+        let mut done = self.perform(subject, effect, lost.is_none()).await;
+        {
+            let mut world = self.sim.at_now();
+            if !counted && matches!(done, Ok(Applied::Changed)) {
+                world.count_effect(effect);
+            }
+            world.tell_effect(effect, &done);
+        }
+        for trouble in troubles {
+            self.sim.at_now().on_trouble(trouble.clone());
+            match trouble {
+                Trouble::CrashAfter(_) | Trouble::Restart { .. } => std::future::pending::<()>().await,
+                Trouble::LoseAnswer => done = Err(unavailable("the connection was lost")),
+                _ => {}
+            }
+        }
+        self.sim.pause(0..5).await;
+        done
+    }
+
+    async fn event(&self, _: &Subject, event: &Event) {
+        self.sim.at_now().say(|| format!("event {}: {}", event.reason, event.message));
+    }
+
+    async fn health(&self, _: &Subject, trouble: Option<(&str, &str)>) {
+        self.sim.at_now().on_health(trouble);
+    }
+}
+
+impl World {
+    /// The pod to which a host name leads, if it leads anywhere.
+    fn resolve(&self, host: &str) -> Option<String> {
+        let (name, rest) = host.split_once('.')?;
+        if rest.contains("-internal.") {
+            return self.pods.values().find(|run| run.name() == name && run.is_placed()).map(|run| run.name().to_owned());
+        }
+        self.proxied.get(name)?.first().cloned()
+    }
+
+    /// Whether an effect would change anything.
+    fn would_change(&self, subject: &Subject, effect: &Effect) -> bool {
+        self.clone().perform(subject, effect, false).is_ok_and(|applied| applied == Applied::Changed)
+    }
+
+    /// An effect that changes something, or may. Gives what goes wrong at it.
+    fn count_effect(&mut self, effect: &Effect) -> Vec<Trouble> {
+        let number = self.faults.effects;
+        self.say(|| format!("effect {number}: {}", describe(effect)));
+        self.on_counted(effect);
+        self.faults.count_effect()
+    }
+
+    fn tell_effect(&mut self, effect: &Effect, done: &Done) {
+        match (effect, done) {
+            (Effect::Sql(_), Ok(_)) => self.say(|| format!("done: {}", describe(effect))),
+            (_, Err(failure)) => self.say(|| format!("failed: {}: {}", describe(effect), failure.message)),
+            _ => {}
+        }
+    }
+
+    /// An effect on the API server. Where the host has `heard` of it, it sees at once what is written.
+    fn perform(&mut self, subject: &Subject, effect: &Effect, heard: bool) -> Done {
+        let refused = |Refusal { kind, message }| EffectFailure { effect: 0, kind, message, sql: None };
+        let invalid = |error: serde_json::Error| EffectFailure { effect: 0, kind: FailureKind::Invalid, message: error.to_string(), sql: None };
+        let manager = format!("doltdb-operator-{}", subject.reconciler);
+        let from = self.api.changes();
+        let changed = match effect {
+            Effect::Apply(application) => {
+                let body = serde_json::from_str(&application.body).map_err(invalid)?;
+                self.api.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
+            }
+            Effect::Status(status) => {
+                let status: serde_json::Value = serde_json::from_str(status).map_err(invalid)?;
+                let body = serde_json::json!({ "status": status });
+                self.api.apply(&manager, &subject.object, &subject.uid, &body, "status").map_err(refused)?
+            }
+            Effect::Delete(deletion) => {
+                let grace = serde_json::to_value(deletion).ok().and_then(|deletion| deletion["grace"].as_u64());
+                self.api.delete_within(&ObjectKey::from(&deletion.object), &deletion.uid, grace)
+            }
+            Effect::Label(labelling) => {
+                self.api.label(&ObjectKey::from(&labelling.object), &labelling.uid, &labelling.labels).map_err(refused)?
+            }
+            Effect::Finalizer(finalizer) => {
+                self.api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
+            }
+            Effect::GenerateSecret(_) | Effect::Sql(_) => {
+                return Err(EffectFailure { effect: 0, kind: FailureKind::Invalid, message: "the model has no such effect".into(), sql: None });
+            }
+        };
+        if changed && heard {
+            for at in from..self.api.changes() {
+                if let Some(change) = self.api.change(at).cloned() {
+                    self.cache.put(&change);
+                }
+            }
+        }
+        Ok(if changed { Applied::Changed } else { Applied::Unchanged })
+    }
+}
+
+/// What an effect is, for people.
+fn describe(effect: &Effect) -> String {
+    let on = |object: &ObjectRef| format!("{} {}", object.kind, object.name);
+    match effect {
+        Effect::Apply(application) if application.object.kind == "Service" => {
+            let body: serde_json::Value = serde_json::from_str(&application.body).unwrap_or_default();
+            format!("apply {} that selects {}", on(&application.object), body["spec"]["selector"])
+        }
+        Effect::Apply(application) => format!("apply {}", on(&application.object)),
+        Effect::Delete(deletion) => format!("delete {}", on(&deletion.object)),
+        Effect::Label(labelling) => format!("label {} with {:?}", on(&labelling.object), labelling.labels),
+        Effect::Finalizer(finalizer) => format!("finalizer {} present: {}", finalizer.name, finalizer.present),
+        Effect::Status(status) => format!("status {status}"),
+        Effect::Sql(execution) => {
+            let statements: Vec<String> = execution.statements.iter().map(|s| format!("{} {:?}", s.text, s.arguments)).collect();
+            format!("sql on {}: {}", execution.endpoint.host, statements.join("; "))
+        }
+        Effect::GenerateSecret(secret) => format!("generate Secret {}", secret.name),
+    }
+}
+
+fn unavailable(message: &str) -> EffectFailure {
+    EffectFailure { effect: 0, kind: FailureKind::Unavailable, message: message.into(), sql: None }
+}
+
+fn sql_error(endpoint: &Endpoint, kind: SqlErrorKind, code: u16, message: &str) -> SqlError {
+    let state = if code == 0 { "" } else { "HY000" };
+    SqlError { kind, code, state: state.into(), message: format!("{}:{}: {message}", endpoint.host, endpoint.port) }
+}
+
+/// As the host compares what a guard finds: integers by number, texts by their bytes.
+fn same(found: &[Value], expected: &[Value]) -> bool {
+    let number = |value: &Value| match value {
+        Value::Signed(n) => Some(i128::from(*n)),
+        Value::Unsigned(n) => Some(i128::from(*n)),
+        Value::Boolean(b) => Some(i128::from(*b)),
+        _ => None,
+    };
+    found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| f == e || (number(f).is_some() && number(f) == number(e)))
+}

@@ -1,0 +1,94 @@
+//! One life of the host: real controllers over the simulated world. What they remember dies with it.
+
+use std::sync::Arc;
+
+use host::{
+    cluster::Change,
+    controller::{Controller, Reconcile, Shared, Wake},
+    gateway::SharedGateway,
+    metrics::Metrics,
+    settings::{Limits, Reconciler},
+};
+use sdk::Reconciler as _;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::{
+    gateway::{Sim, SimGateway},
+    mutant::Mutant,
+    native::Native,
+};
+
+/// The chart's values: the grants are those that are installed.
+const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
+
+/// What a host is configured with. The same for every life.
+#[derive(Clone)]
+pub(crate) struct Configuration {
+    slots: Vec<(&'static str, Reconciler)>,
+    metrics: Metrics,
+}
+
+impl Configuration {
+    /// From the chart.
+    pub(crate) fn shipped() -> Self {
+        let values: Value = serde_saphyr::from_str(VALUES).expect("the chart's values are YAML");
+        let slot = |name: &'static str| {
+            let mut slot = values["reconcilers"][name].clone();
+            slot["settings"] = json!({"clusterDomain": "cluster.local", "resyncSeconds": 30});
+            (name, serde_json::from_value(slot).expect("the chart's values have slots"))
+        };
+        Self { slots: vec![slot("doltdb")], metrics: Metrics::new("sim") }
+    }
+}
+
+/// A running host. It ends with its value.
+pub(crate) struct Host {
+    controllers: Vec<Arc<Controller>>,
+    shared: Shared,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Host {
+    pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, mutant: Option<Mutant>) -> Self {
+        let world: SharedGateway = Arc::new(SimGateway::new(sim.clone()));
+        let shared = Shared {
+            world,
+            index: Arc::default(),
+            journals: Arc::default(),
+            limits: Limits::default(),
+            metrics: configuration.metrics.clone(),
+        };
+        let controllers: Vec<Arc<Controller>> = configuration
+            .slots
+            .iter()
+            .map(|(name, slot)| {
+                let native: Arc<dyn Reconcile> = Arc::new(Native(doltdb::DoltDBReconciler::reconcile));
+                let reconciler = match mutant {
+                    Some(mutant) => mutant.of(native),
+                    None => native,
+                };
+                Arc::new(Controller::new(name, slot.clone(), reconciler, shared.clone()))
+            })
+            .collect();
+        let tasks = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();
+        Self { controllers, shared, tasks }
+    }
+
+    /// From changes in the cluster to the objects that they concern, as the host's own dispatch does.
+    pub(crate) fn dispatch(&self, changes: Vec<Change>) {
+        for change in changes {
+            self.controllers.iter().filter(|c| c.reconciles(&change.object)).for_each(|c| c.wake(&change.object, Wake::Change));
+            let concerned = self.shared.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).concerned(&change);
+            for (_, object) in concerned {
+                self.controllers.iter().for_each(|c| c.wake(&object, Wake::Change));
+            }
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,23 @@
+//! The controllers of Kubernetes as far as a DoltDB needs them: StatefulSets, kubelets, Services. They act on the model API server, and start
+//! and stop model servers. They know nothing of what the operator wants.
+
+mod kubelet;
+mod services;
+mod stateful_sets;
+
+pub(crate) use self::kubelet::{PodRun, PodStep};
+use crate::world::{Event, World};
+
+impl World {
+    /// All controllers look at everything once.
+    pub(crate) fn run_controllers(&mut self) {
+        self.api.collect();
+        self.run_stateful_sets();
+        self.run_kubelets();
+        let endpoints = self.endpoints();
+        if endpoints != self.proxied {
+            let delay = self.wait(20..250);
+            self.after(delay, Event::Proxy);
+        }
+    }
+}

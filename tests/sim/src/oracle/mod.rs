@@ -1,0 +1,208 @@
+//! What must hold at every step, and what must hold once nothing goes wrong any more.
+
+mod settled;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crds::names;
+use host::{
+    contract::{Argument, Effect, Execution, Value},
+    gateway::ObjectKey,
+};
+use serde_json::Value as Json;
+
+use crate::{dolt::Role, world::World};
+
+/// For how long a server must have been within reach before it counts as one whose data an election has to respect, in milliseconds: a
+/// decision takes a moment, and rests on what was seen before it.
+const REACH: u64 = 5_000;
+
+/// What did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which of the oracles says so.
+    pub oracle: &'static str,
+    /// What was found.
+    pub message: String,
+}
+
+/// What the oracles remember.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Oracle {
+    pub(crate) violation: Option<Violation>,
+    /// Servers that have become primary, by epoch.
+    promoted: BTreeMap<u64, String>,
+    /// Writes that nobody could have kept.
+    excused: BTreeSet<u64>,
+    /// The highest epoch in the status.
+    recorded: u64,
+    /// Pods that a fault has touched, which may be restarted.
+    touched: BTreeSet<String>,
+    /// Since when all has been as it should be, and how many effects there had been.
+    settled: Option<(u64, usize)>,
+}
+
+impl Oracle {
+    /// For another run from here.
+    pub(crate) fn begin_again(&mut self) {
+        self.settled = None;
+        self.touched.clear();
+    }
+}
+
+/// The claim of a pod.
+pub(crate) fn volume_of(pod: &str) -> String {
+    format!("{}-{pod}", names::PVC_ROLE_DATA)
+}
+
+impl World {
+    /// Something did not hold. The first time counts.
+    pub(crate) fn violated(&mut self, oracle: &'static str, message: String) {
+        self.say(|| format!("VIOLATION of {oracle}: {message}"));
+        self.oracle.violation.get_or_insert(Violation { oracle, message });
+    }
+
+    /// The primary of the highest epoch.
+    pub(crate) fn leader(&self) -> Option<String> {
+        let states = self.dolt.running().filter_map(|pod| Some((self.dolt.state(pod)?, pod)));
+        states.filter(|((role, _), _)| *role == Role::Primary).max_by_key(|((_, epoch), _)| *epoch).map(|(_, pod)| pod.clone())
+    }
+
+    /// A server has become primary: it must have all that any server has that could have been asked.
+    pub(crate) fn on_promoted(&mut self, pod: &str, epoch: u64) {
+        if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
+            self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
+        }
+        let has = self.written(&volume_of(pod));
+        let missing: Vec<u64> = self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
+        for write in missing {
+            let within_reach = self.reachable.iter().filter(|(_, since)| self.now - **since >= REACH).map(|(pod, _)| pod);
+            let holder = within_reach.filter(|other| *other != pod).find(|other| self.written(&volume_of(other)).contains(&write)).cloned();
+            match holder {
+                Some(holder) => {
+                    let message = format!("{pod} became primary of epoch {epoch} without write {write}, which {holder} has");
+                    return self.violated("no-acknowledged-write-lost", message);
+                }
+                None => drop(self.oracle.excused.insert(write)),
+            }
+        }
+    }
+
+    /// A write was acknowledged: nobody may have taken over from this server by then.
+    pub(crate) fn on_acknowledged(&mut self, write: u64, pod: &str, epoch: u64) {
+        let later = self.oracle.promoted.range(epoch + 1..).next().map(|(epoch, other)| (*epoch, other.clone()));
+        if let Some((later, other)) = later
+            && self.client.acknowledged.values().any(|(_, at)| *at == later)
+        {
+            let message = format!("{pod} acknowledged write {write} at epoch {epoch}, after {other} had acknowledged one at epoch {later}");
+            self.violated("one-primary-at-a-time", message);
+        }
+    }
+
+    /// Whatever changes in the API server.
+    pub(crate) fn on_change(&mut self, at: usize) {
+        let Some(change) = self.api.change(at).cloned() else { return };
+        match (change.key.kind.as_str(), &change.object) {
+            ("PersistentVolumeClaim", None) if !self.may_lose_claims() => {
+                self.violated("no-claim-deleted", format!("{} is gone", change.key.name));
+            }
+            ("DoltDB", Some(object)) => {
+                let epoch = object.body["status"]["replicationEpoch"].as_u64().unwrap_or_default();
+                if epoch < self.oracle.recorded {
+                    self.violated("epoch-never-falls", format!("the status says {epoch} after {}", self.oracle.recorded));
+                }
+                self.oracle.recorded = epoch;
+            }
+            _ => {}
+        }
+    }
+
+    fn may_lose_claims(&self) -> bool {
+        self.doltdb().is_none_or(|(_, body)| body["spec"]["storage"]["retentionPolicy"]["whenScaled"] == "Delete")
+    }
+
+    /// An effect is about to happen.
+    pub(crate) fn on_effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Sql(execution) => self.on_execution(execution),
+            Effect::Delete(deletion) if deletion.object.kind == "Pod" => {
+                let key = ObjectKey::from(&deletion.object);
+                if let Some(why_not) = self.needless_restart(&key) {
+                    self.violated("no-needless-restart", why_not);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An effect that changes something.
+    pub(crate) fn on_counted(&mut self, effect: &Effect) {
+        if format!("{effect:?}").contains(crate::scenario::PASSWORD) {
+            self.violated("no-secret-in-a-plan", format!("{effect:?}"));
+        }
+    }
+
+    /// An epoch is in the status before it is used.
+    fn on_execution(&mut self, execution: &Execution) {
+        for statement in &execution.statements {
+            let text = statement.text.to_ascii_uppercase();
+            let epoch = match (text.contains("DOLT_ASSUME_CLUSTER_ROLE"), text.contains("DOLT_CLUSTER_TRANSITION_TO_STANDBY")) {
+                (true, _) => statement.arguments.get(1),
+                (_, true) => statement.arguments.first(),
+                _ => None,
+            };
+            let epoch = match epoch {
+                Some(Argument::Value(Value::Unsigned(epoch))) => *epoch,
+                Some(Argument::Value(Value::Signed(epoch))) => u64::try_from(*epoch).unwrap_or_default(),
+                _ => continue,
+            };
+            if epoch > self.oracle.recorded {
+                let message = format!("epoch {epoch} is used on {} while the status says {}", execution.endpoint.host, self.oracle.recorded);
+                self.violated("epoch-recorded-before-use", message);
+            }
+        }
+    }
+
+    /// Why a pod has no need to be deleted, if so: it runs what it should, a fault has not touched it, and it is no primary of the past.
+    fn needless_restart(&self, pod: &ObjectKey) -> Option<String> {
+        let object = self.api.get(pod)?;
+        let set = self.api.all("StatefulSet").find(|(_, set)| crate::api::controller(&object.body) == Some(&set.header.uid))?.1;
+        let current = &set.body["status"]["updateRevision"];
+        let outdated = object.body["metadata"]["labels"]["controller-revision-hash"] != *current;
+        let out_of_reach = self.reachable.get(&pod.name).is_none_or(|since| self.now - since < REACH);
+        let old = self.dolt.state(&pod.name).is_some_and(|(role, epoch)| role != Role::Standby && epoch < self.oracle.recorded);
+        let touched = self.oracle.touched.contains(&pod.name);
+        (!outdated && !out_of_reach && !old && !touched).then(|| format!("{} runs what it should, and is deleted", pod.name))
+    }
+
+    /// A fault has touched a pod.
+    pub(crate) fn excuse_pod(&mut self, pod: &str) {
+        self.oracle.touched.insert(pod.into());
+    }
+
+    /// What is on this volume alone is going to be lost.
+    pub(crate) fn excuse_volume(&mut self, pod: &str) {
+        let lost = volume_of(pod);
+        let others: BTreeSet<u64> =
+            self.dolt.volumes().filter(|(name, _)| **name != lost).flat_map(|(name, _)| self.written(name)).collect();
+        let only_there: Vec<u64> = self.missing_in(&others).map(|(write, _)| write).collect();
+        self.oracle.excused.extend(only_there);
+    }
+
+    /// The host says that a reconciler is in trouble: a denied plan, too many rounds, a panic.
+    pub(crate) fn on_health(&mut self, trouble: Option<(&str, &str)>) {
+        if let Some((reason, message)) = trouble {
+            self.violated("reconciler-healthy", format!("{reason}: {message}"));
+        }
+    }
+
+    /// The model has no answer.
+    pub(crate) fn on_unknown_statement(&mut self, host: &str, statement: &str) {
+        self.violated("model-knows-the-statement", format!("the model of Dolt has no answer for {host} to: {statement}"));
+    }
+
+    fn condition(&self, kind: &str) -> Option<&Json> {
+        let (_, body) = self.doltdb()?;
+        body["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
+    }
+}

@@ -1,0 +1,115 @@
+//! Convergence: some time after the last fault everything is as the spec says, and stays so without another effect.
+
+use crds::names;
+use serde_json::Value;
+
+use super::volume_of;
+use crate::{
+    dolt::Role,
+    world::{Event, World},
+};
+
+/// Between two looks, in milliseconds.
+const LOOK: u64 = 500;
+/// Until when everything must be as it should, after the last fault, in milliseconds.
+pub(crate) const CONVERGENCE: u64 = 240_000;
+/// For how long nothing must change then, in milliseconds.
+const QUIET: u64 = 25_000;
+
+impl World {
+    /// Begins to look.
+    pub(crate) fn start_checks(&mut self) {
+        self.after(LOOK, Event::Check);
+    }
+
+    pub(crate) fn check(&mut self) {
+        self.after(LOOK, Event::Check);
+        let begin = self.faults.until.max(self.acts_until);
+        if self.now < begin || !self.host_up {
+            return;
+        }
+        let unsettled = self.unsettled();
+        let effects = self.faults.effects;
+        match (&unsettled, self.oracle.settled) {
+            (None, Some((since, then))) if then == effects => {
+                if self.now - since >= QUIET {
+                    self.check_writes();
+                    self.finished = true;
+                    self.say(|| "everything is as it should be, and nothing changes any more".into());
+                }
+            }
+            (None, _) => self.oracle.settled = Some((self.now, effects)),
+            (Some(_), _) => self.oracle.settled = None,
+        }
+        if self.now - begin > CONVERGENCE && !self.finished {
+            let why = unsettled.unwrap_or_else(|| "everything is as it should be, but effects go on".into());
+            self.violated("converges", format!("{} s after the last fault: {why}", (self.now - begin) / 1_000));
+        }
+    }
+
+    /// What is not as it should be.
+    fn unsettled(&self) -> Option<String> {
+        let Some((key, body)) = self.doltdb() else { return Some("there is no DoltDB".into()) };
+        let ready = self.condition("Ready");
+        if ready.is_none_or(|ready| ready["status"] != "True") {
+            return Some(format!("the condition Ready is {}", ready.map_or("absent".into(), Value::to_string)));
+        }
+        if body["status"]["observedGeneration"] != body["metadata"]["generation"] {
+            return Some("the status is of an earlier generation".into());
+        }
+        let replicas = body["spec"]["replicas"].as_i64().unwrap_or(1);
+        let mut running: Vec<String> = self.dolt.running().cloned().collect();
+        running.sort();
+        let wanted: Vec<String> = (0..replicas).map(|n| names::pod(&key.name, i32::try_from(n).unwrap_or_default())).collect();
+        if running != wanted {
+            return Some(format!("{running:?} run, {wanted:?} should"));
+        }
+        let primaries: Vec<&String> = running.iter().filter(|pod| self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary)).collect();
+        let [primary] = primaries.as_slice() else { return Some(format!("primaries are {primaries:?}")) };
+        let epoch = self.dolt.state(primary).map(|(_, epoch)| epoch);
+        if body["status"]["currentPrimary"] != primary.as_str() {
+            return Some(format!("{primary} is primary, the status says {}", body["status"]["currentPrimary"]));
+        }
+        if self.behind_primary() != [(*primary).clone()] {
+            return Some(format!("{primary} is primary, behind the Service are {:?}", self.behind_primary()));
+        }
+        for standby in running.iter().filter(|pod| pod != primary) {
+            let state = self.dolt.state(standby);
+            if state.map(|(_, epoch)| epoch) != epoch || state.is_none_or(|(role, _)| role != Role::Standby) {
+                return Some(format!("{standby} is {state:?}, the primary is of epoch {epoch:?}"));
+            }
+        }
+        if !self.dolt.takes_writes(primary) {
+            return Some(format!("{primary} is primary and takes no writes"));
+        }
+        self.outdated_pod().or_else(|| self.expected_primary(primary))
+    }
+
+    fn outdated_pod(&self) -> Option<String> {
+        let (_, set) = self.api.all("StatefulSet").next()?;
+        let revision = &set.body["status"]["updateRevision"];
+        let outdated = self.api.all("Pod").find(|(_, pod)| pod.body["metadata"]["labels"]["controller-revision-hash"] != *revision);
+        outdated.map(|(key, _)| format!("{} runs an earlier template", key.name))
+    }
+
+    fn expected_primary(&self, primary: &str) -> Option<String> {
+        let wanted = self.wanted_primary.as_ref()?;
+        (*wanted != primary).then(|| format!("{primary} is primary, {wanted} is wanted"))
+    }
+
+    /// At the end every server has every acknowledged write, but for those that nobody could have kept.
+    fn check_writes(&mut self) {
+        let Some(primary) = self.leader() else { return };
+        let has = self.written(&volume_of(&primary));
+        let lost = self.missing_in(&has).find(|(write, _)| !self.oracle.excused.contains(write));
+        if let Some((write, (pod, epoch))) = lost {
+            let message = format!("write {write}, acknowledged by {pod} at epoch {epoch}, is not on {primary} at the end");
+            return self.violated("no-acknowledged-write-lost", message);
+        }
+        // The last writes may be on their way.
+        let behind = self.dolt.running().find(|pod| self.written(&volume_of(pod)).len() + 3 < has.len());
+        if let Some(pod) = behind.cloned() {
+            self.violated("standbys-follow", format!("{pod} has {} of {} writes", self.written(&volume_of(&pod)).len(), has.len()));
+        }
+    }
+}

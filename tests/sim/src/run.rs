@@ -1,0 +1,109 @@
+//! A run: a schedule played in virtual time, from its first event to the end, or to the first thing that does not hold.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::time::sleep_until;
+
+use crate::{
+    gateway::Sim,
+    host::{Configuration, Host},
+    mutant::Mutant,
+    oracle::Violation,
+    schedule::Schedule,
+    world::World,
+};
+
+/// The most virtual time that a run may take, in milliseconds.
+const LONGEST: u64 = 1_800_000;
+
+/// How a schedule is played.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Whether to keep what happened.
+    pub trace: bool,
+    /// A mistake to make.
+    pub mutant: Option<Mutant>,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The first thing that did not hold.
+    pub violation: Option<Violation>,
+    /// Effects that changed something, or could have.
+    pub effects: usize,
+    /// Virtual milliseconds.
+    pub time: u64,
+    /// Writes that the client was told of.
+    pub acknowledged: usize,
+    /// The longest time without an acknowledged write, in virtual milliseconds.
+    pub longest_gap: u64,
+    /// What happened, if it was kept.
+    pub trace: Vec<String>,
+}
+
+/// Plays a schedule.
+pub fn run(schedule: &Schedule, options: &Options) -> Outcome {
+    let world = to_the_end(schedule, options);
+    Outcome {
+        effects: world.faults.effects,
+        time: world.now,
+        acknowledged: world.client.acknowledged.len(),
+        longest_gap: world.client.longest_gap,
+        violation: world.oracle.violation,
+        trace: world.trace.unwrap_or_default(),
+    }
+}
+
+/// Plays a schedule and gives the world at its end.
+pub(crate) fn to_the_end(schedule: &Schedule, options: &Options) -> World {
+    let mut world = schedule.scenario.world(schedule);
+    world.trace = options.trace.then(Vec::new);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O needs nothing").block_on(play(world, options.mutant))
+}
+
+async fn play(world: World, mutant: Option<Mutant>) -> World {
+    static CONFIGURATION: OnceLock<Configuration> = OnceLock::new();
+    let configuration = CONFIGURATION.get_or_init(Configuration::shipped);
+    let until = world.now + LONGEST;
+    let sim = Arc::new(Sim::new(world));
+    let mut host: Option<Host> = None;
+    loop {
+        let (next, news, crashed, up) = {
+            let mut world = sim.drive();
+            if world.finished || world.oracle.violation.is_some() {
+                break;
+            }
+            if world.now > until {
+                world.violated("ends", "the run does not come to its end".into());
+                break;
+            }
+            (world.next(), world.cache.take_news(), world.faults.crash.take().is_some(), world.host_up)
+        };
+        if crashed || !up {
+            host = None;
+        }
+        if up {
+            host.get_or_insert_with(|| Host::start(&sim, configuration, mutant)).dispatch(news);
+        }
+        let next = sim.instant(next.unwrap_or(until + 1));
+        tokio::select! {
+            biased;
+            () = sim.news.notified() => {}
+            () = sleep_until(next) => {}
+        }
+    }
+    drop(host);
+    // The tasks of the host hold the world until they have been dropped.
+    let mut sim = sim;
+    loop {
+        match Arc::try_unwrap(sim) {
+            Ok(sim) => return sim.into_world(),
+            Err(still) => {
+                sim = still;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}

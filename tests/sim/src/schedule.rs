@@ -1,0 +1,222 @@
+//! What happens in a run besides the ordinary: a scenario, a seed, and faults. A schedule is plain data, so a failing one is a file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{rng::Rng, scenario::Scenario};
+
+/// One run, completely: the same schedule gives the same run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Schedule {
+    /// What the user and the cluster do.
+    pub scenario: Scenario,
+    /// Decides every latency.
+    pub seed: u64,
+    /// What goes wrong.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that goes wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub what: Trouble,
+}
+
+/// When a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Moment {
+    /// At the effect of this place among all effects of the run that change something, from 0.
+    Effect(usize),
+    /// After so many milliseconds.
+    After(u64),
+}
+
+/// What goes wrong. Times are in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Trouble {
+    /// The host dies before the effect has been sent, and is back after a time.
+    CrashBefore(u64),
+    /// The host dies when the effect has happened, and does not hear of it.
+    CrashAfter(u64),
+    /// The effect does not happen, and the host is told so.
+    Refuse,
+    /// The effect happens, and the host is told that it is not known.
+    LoseAnswer,
+    /// The host dies and is back after `down`, with a view of the cluster that is `stale` changes old and catches up within a second or two.
+    Restart {
+        /// For how long it is away.
+        down: u64,
+        /// Changes that its first list lacks.
+        stale: usize,
+    },
+    /// What happens in the cluster is told to the host so much later, from now on for a while.
+    SlowWatch {
+        /// The delay.
+        delay: u64,
+        /// For how long.
+        during: u64,
+    },
+    /// A pod's process and object go at once.
+    Kill(Which),
+    /// A server's process ends and is started again in the same pod.
+    Crash(Which),
+    /// A server does nothing for a while: its connections stay open.
+    Freeze {
+        /// The pod.
+        pod: Which,
+        /// For how long.
+        during: u64,
+    },
+    /// A server's process ends and its volume is empty afterwards.
+    LoseVolume(Which),
+    /// Nothing passes between two parties.
+    Cut {
+        /// One of them.
+        from: Party,
+        /// The other.
+        to: Party,
+        /// For how long.
+        during: u64,
+    },
+    /// The wall clock jumps.
+    ClockJump(i64),
+}
+
+/// A pod, named when the fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Which {
+    /// The server that is primary of the highest epoch.
+    Primary,
+    /// The first standby.
+    Standby,
+    /// By its number.
+    Ordinal(i32),
+}
+
+/// An end of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Party {
+    /// The operator.
+    Host,
+    /// Those who write through the Service.
+    Clients,
+    /// A pod.
+    Pod(Which),
+}
+
+impl Trouble {
+    /// Whether it is about an effect, and so has no meaning at another moment.
+    pub fn is_of_an_effect(&self) -> bool {
+        matches!(self, Self::CrashBefore(_) | Self::CrashAfter(_) | Self::Refuse | Self::LoseAnswer)
+    }
+
+    /// One of each kind, for the enumeration at each effect.
+    pub fn samples() -> Vec<Self> {
+        let (primary, standby) = (Party::Pod(Which::Primary), Party::Pod(Which::Standby));
+        vec![
+            Self::CrashBefore(700),
+            Self::CrashAfter(700),
+            Self::Refuse,
+            Self::LoseAnswer,
+            Self::Restart { down: 300, stale: 4 },
+            Self::SlowWatch { delay: 1_500, during: 6_000 },
+            Self::Kill(Which::Primary),
+            Self::Kill(Which::Standby),
+            Self::Crash(Which::Primary),
+            Self::Freeze { pod: Which::Primary, during: 4_000 },
+            Self::Freeze { pod: Which::Standby, during: 4_000 },
+            Self::Cut { from: Party::Host, to: primary, during: 8_000 },
+            Self::Cut { from: Party::Host, to: standby, during: 8_000 },
+            Self::Cut { from: primary, to: standby, during: 8_000 },
+            Self::Cut { from: Party::Clients, to: primary, during: 8_000 },
+            Self::ClockJump(-120_000),
+            Self::ClockJump(3_600_000),
+        ]
+    }
+}
+
+impl Schedule {
+    /// A run in which nothing goes wrong.
+    pub fn quiet(scenario: Scenario, seed: u64) -> Self {
+        Self { scenario, seed, faults: Vec::new() }
+    }
+
+    /// A run with up to four faults, all from the seed.
+    pub fn random(scenario: Scenario, seed: u64) -> Self {
+        let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let faults = (0..rng.within(1..5)).map(|_| Fault::random(&mut rng, scenario)).collect();
+        Self { scenario, seed, faults }
+    }
+}
+
+impl Fault {
+    fn random(rng: &mut Rng, scenario: Scenario) -> Self {
+        let what = Trouble::random(rng, scenario);
+        let at = if what.is_of_an_effect() || rng.once_in(3) {
+            Moment::Effect(usize::try_from(rng.within(0..30)).unwrap_or_default())
+        } else {
+            Moment::After(rng.within(0..20_000))
+        };
+        Self { at, what }
+    }
+}
+
+impl Trouble {
+    fn random(rng: &mut Rng, scenario: Scenario) -> Self {
+        let down = rng.within(50..16_000);
+        let during = rng.within(200..60_000);
+        match rng.within(0..14) {
+            0 => Self::CrashBefore(down),
+            1 => Self::CrashAfter(down),
+            2 => Self::Refuse,
+            3 => Self::LoseAnswer,
+            4 => Self::Restart { down, stale: usize::try_from(rng.within(0..12)).unwrap_or_default() },
+            5 => Self::SlowWatch { delay: rng.within(50..5_000), during },
+            6 => Self::Kill(Which::random(rng, scenario)),
+            7 => Self::Crash(Which::random(rng, scenario)),
+            8 | 9 => Self::Freeze { pod: Which::random(rng, scenario), during },
+            10 => Self::LoseVolume(Which::Standby),
+            11 | 12 => {
+                let from = Party::random(rng, scenario);
+                let mut to = Party::random(rng, scenario);
+                while to == from || matches!((from, to), (Party::Host, Party::Clients) | (Party::Clients, Party::Host)) {
+                    to = Party::random(rng, scenario);
+                }
+                Self::Cut { from, to, during }
+            }
+            _ => {
+                let by = i64::try_from(rng.within(0..7_200_000)).unwrap_or_default() - 3_600_000;
+                Self::ClockJump(by)
+            }
+        }
+    }
+}
+
+impl Which {
+    fn random(rng: &mut Rng, scenario: Scenario) -> Self {
+        match rng.within(0..4) {
+            0 | 1 => Self::Primary,
+            2 => Self::Standby,
+            _ => Self::Ordinal(i32::try_from(rng.within(0..scenario.most_replicas())).unwrap_or_default()),
+        }
+    }
+}
+
+impl Party {
+    fn random(rng: &mut Rng, scenario: Scenario) -> Self {
+        match rng.within(0..5) {
+            0 | 1 => Self::Host,
+            2 => Self::Clients,
+            _ => Self::Pod(Which::random(rng, scenario)),
+        }
+    }
+}

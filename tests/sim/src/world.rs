@@ -1,0 +1,287 @@
+//! Everything outside of the host, as one value: objects, pods, servers, clients, faults, and an agenda of what happens when.
+//!
+//! It is plain data. A copy of it is another run from the same moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use host::gateway::ObjectKey;
+use serde_json::Value;
+
+use crate::{
+    api::Api,
+    cache::Cache,
+    client::Client,
+    dolt::Dolt,
+    faults::Faults,
+    kube::{PodRun, PodStep},
+    oracle::Oracle,
+    rng::Rng,
+    scenario::Act,
+    schedule::Trouble,
+};
+
+/// The wall clock when a simulation begins: 2026-01-01T00:00:00Z.
+const NEW_YEAR: u64 = 1_767_225_600_000;
+
+/// The operator, as an end of a path.
+pub(crate) const HOST: &str = "(host)";
+/// The clients, as an end of a path.
+pub(crate) const CLIENTS: &str = "(clients)";
+
+/// Something that is going to happen.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// The cluster's controllers look at everything.
+    Controllers,
+    /// The host hears of a change, by its place in the history.
+    Watch(usize),
+    /// A pod goes on.
+    Pod { uid: String, token: u64, step: PodStep },
+    /// The nodes learn which pods are behind the Services.
+    Proxy,
+    /// The client writes.
+    Write,
+    /// A write reaches a server.
+    Arrive { write: u64, pod: String },
+    /// An answer reaches the client.
+    Answer { write: u64, pod: String, epoch: u64, connections: (u64, u64) },
+    /// The client gives up waiting.
+    Patience { write: u64 },
+    /// Something goes wrong.
+    Trouble(Trouble),
+    /// A path is open again.
+    Heal(String, String),
+    /// A server goes on.
+    Thaw(String),
+    /// The host starts, with a list that lacks so many changes.
+    HostUp(usize),
+    /// The scenario goes on.
+    Act(Act),
+    /// Whether all is as it should be.
+    Check,
+}
+
+/// The world.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    /// Milliseconds since the simulation began.
+    pub(crate) now: u64,
+    /// By how much the wall clock is off, in milliseconds.
+    pub(crate) skew: i64,
+    pub(crate) rng: Rng,
+    pub(crate) api: Api,
+    pub(crate) cache: Cache,
+    pub(crate) dolt: Dolt,
+    /// Pods by uid, as their kubelet knows them.
+    pub(crate) pods: BTreeMap<String, PodRun>,
+    /// The pods behind each Service, as the nodes know them.
+    pub(crate) proxied: BTreeMap<String, Vec<String>>,
+    pub(crate) client: Client,
+    pub(crate) faults: Faults,
+    pub(crate) oracle: Oracle,
+    /// Whether the host should run. It is started and ended by whoever drives the world.
+    pub(crate) host_up: bool,
+    /// Since when each server can be reached from the host.
+    pub(crate) reachable: BTreeMap<String, u64>,
+    /// What happened, where somebody wants to know.
+    pub(crate) trace: Option<Vec<String>>,
+    /// Whether the run has come to its end.
+    pub(crate) finished: bool,
+    /// When the scenario's last act is.
+    pub(crate) acts_until: u64,
+    /// The pod that has to be primary at the end, if one has.
+    pub(crate) wanted_primary: Option<String>,
+    agenda: BTreeMap<(u64, u64), Event>,
+    sequence: u64,
+    cut: BTreeSet<(String, String)>,
+    /// Changes for which a [`Event::Watch`] has been planned, and when the last of them is.
+    watched: (usize, u64),
+    controllers_due: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            now: 0,
+            skew: 0,
+            rng: Rng::new(seed),
+            api: Api::default(),
+            cache: Cache::default(),
+            dolt: Dolt::new(seed),
+            pods: BTreeMap::new(),
+            proxied: BTreeMap::new(),
+            client: Client::default(),
+            faults: Faults::default(),
+            oracle: Oracle::default(),
+            host_up: false,
+            reachable: BTreeMap::new(),
+            trace: None,
+            finished: false,
+            acts_until: 0,
+            wanted_primary: None,
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            cut: BTreeSet::new(),
+            watched: (0, 0),
+            controllers_due: false,
+        }
+    }
+
+    /// The same world for another run: other latencies, nothing of the past to tell.
+    pub(crate) fn branch(&self, seed: u64) -> Self {
+        let mut world = self.clone();
+        world.rng = Rng::new(seed);
+        world.dolt.reseed(seed ^ 0xd017);
+        world.agenda.retain(|_, event| !matches!(event, Event::Watch(_) | Event::Check));
+        world.api.forget_history();
+        world.watched = (0, 0);
+        world.cache = Cache::default();
+        world.host_up = false;
+        world.finished = false;
+        world.trace = None;
+        world.faults = Faults::default();
+        world.oracle.begin_again();
+        world
+    }
+
+    /// Plans something.
+    pub(crate) fn after(&mut self, delay: u64, event: Event) {
+        self.sequence += 1;
+        self.agenda.insert((self.now + delay, self.sequence), event);
+    }
+
+    /// The time of a random wait.
+    pub(crate) fn wait(&mut self, range: std::ops::Range<u64>) -> u64 {
+        self.rng.within(range)
+    }
+
+    /// When something happens next.
+    pub(crate) fn next(&self) -> Option<u64> {
+        let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
+        [agenda, self.dolt.next()].into_iter().flatten().min()
+    }
+
+    /// Lets happen what is due until a time, in order.
+    pub(crate) fn advance(&mut self, until: u64) {
+        while let Some(at) = self.next().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.dolt.now = self.now;
+            if self.dolt.next().is_some_and(|due| due <= self.now) {
+                self.dolt.step();
+            } else if let Some((_, event)) = self.agenda.pop_first() {
+                self.happen(event);
+            }
+            self.settle();
+            if self.finished || self.oracle.violation.is_some() {
+                return;
+            }
+        }
+        self.now = self.now.max(until);
+        self.dolt.now = self.now;
+    }
+
+    /// Follows up on what has just changed.
+    pub(crate) fn settle(&mut self) {
+        for (pod, epoch) in self.dolt.take_promoted() {
+            self.say(|| format!("{pod} is primary of epoch {epoch}"));
+            self.on_promoted(&pod, epoch);
+        }
+        let running: Vec<String> = self.dolt.running().cloned().collect();
+        self.reachable.retain(|pod, _| running.contains(pod));
+        for pod in running {
+            if self.dolt.answers(&pod) && !self.is_cut(HOST, &pod) {
+                self.reachable.entry(pod).or_insert(self.now);
+            } else {
+                self.reachable.remove(&pod);
+            }
+        }
+        let (from, until) = (self.watched.0, self.api.changes());
+        if from == until {
+            return;
+        }
+        for at in from..until {
+            self.on_change(at);
+            let delay = self.wait(1..40) + self.faults.watch_delay(self.now);
+            self.plan_watch(at, delay);
+        }
+        if !self.controllers_due {
+            self.controllers_due = true;
+            let delay = self.wait(2..30);
+            self.after(delay, Event::Controllers);
+        }
+    }
+
+    /// The host hears of a change, but not before it hears of the one before.
+    fn plan_watch(&mut self, at: usize, delay: u64) {
+        let due = (self.now + delay).max(self.watched.1);
+        self.watched = (self.watched.0.max(at + 1), due);
+        self.after(due - self.now, Event::Watch(at));
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Controllers => {
+                self.controllers_due = false;
+                self.run_controllers();
+            }
+            Event::Watch(at) => {
+                if let Some(change) = self.api.change(at).cloned() {
+                    self.cache.put(&change);
+                }
+            }
+            Event::Pod { uid, token, step } => self.on_pod(&uid, token, step),
+            Event::Proxy => self.proxied = self.endpoints(),
+            Event::Write => self.on_write(),
+            Event::Arrive { write, pod } => self.on_arrive(write, &pod),
+            Event::Answer { write, pod, epoch, connections } => self.on_answer(write, &pod, epoch, connections),
+            Event::Patience { write } => self.on_patience(write),
+            Event::Trouble(trouble) => self.on_trouble(trouble),
+            Event::Heal(a, b) => self.set_cut(&a, &b, false),
+            Event::Thaw(pod) => self.thaw(&pod),
+            Event::HostUp(stale) => {
+                let (cache, from) = Cache::listed(&self.api, stale);
+                self.cache = cache;
+                self.watched.1 = self.now;
+                for at in from..self.api.changes() {
+                    let delay = self.wait(300..2_000);
+                    self.plan_watch(at, delay);
+                }
+                self.host_up = true;
+                self.say(|| format!("the host starts, {stale} changes behind"));
+            }
+            Event::Act(act) => self.act(act),
+            Event::Check => self.check(),
+        }
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> u64 {
+        (NEW_YEAR + self.now).saturating_add_signed(self.skew)
+    }
+
+    /// Tells of something, if anybody listens.
+    pub(crate) fn say(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>9.3} s  {}", self.now as f64 / 1_000.0, what()));
+        }
+    }
+
+    /// Opens or closes the path between two parties.
+    pub(crate) fn set_cut(&mut self, a: &str, b: &str, cut: bool) {
+        self.say(|| format!("the path between {a} and {b} is {}", if cut { "cut" } else { "open" }));
+        for pair in [(a.to_owned(), b.to_owned()), (b.to_owned(), a.to_owned())] {
+            if cut { self.cut.insert(pair) } else { self.cut.remove(&pair) };
+        }
+        self.dolt.cut(a, b, cut);
+    }
+
+    /// Whether nothing passes between two parties.
+    pub(crate) fn is_cut(&self, a: &str, b: &str) -> bool {
+        self.cut.contains(&(a.to_owned(), b.to_owned()))
+    }
+
+    /// The one DoltDB of the simulation.
+    pub(crate) fn doltdb(&self) -> Option<(&ObjectKey, &Value)> {
+        self.api.all("DoltDB").next().map(|(key, object)| (key, &object.body))
+    }
+}

@@ -1,0 +1,288 @@
+//! The simulator's model of Dolt against real servers: the same scripts, the same answers.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::time::{Duration, Instant};
+
+use mysql_async::{Row, from_value};
+use rstest::rstest;
+use sim::dolt::{Answer, Config, Dolt, Role};
+use sql_tests::{Cluster, sql, val};
+use host::contract::Value;
+
+/// How long real servers may take until they are where the model is.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// A step of a script. The first number is a server.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Assume(usize, &'static str, u64),
+    Transition(usize, u64, u64),
+    /// A second try while the first still waits.
+    TransitionTwice(usize, u64, u64),
+    Write(usize, u64),
+    Stop(usize),
+    Start(usize),
+    Freeze(usize),
+    Thaw(usize),
+    /// Whatever happens by itself has happened.
+    Settle,
+}
+
+/// What an operation came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Came {
+    /// Rows as text.
+    Rows(Vec<Vec<String>>),
+    Refused(String),
+}
+
+/// What a server is and has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct State {
+    role: String,
+    epoch: u64,
+    writes: Vec<u64>,
+}
+
+/// The model under the names and volumes of the real cluster.
+struct Model {
+    dolt: Dolt,
+    configs: Vec<Config>,
+}
+
+impl Model {
+    fn start(roles: &[&str]) -> Self {
+        let name = |n: usize| format!("s{n}");
+        let configs: Vec<Config> = roles
+            .iter()
+            .enumerate()
+            .map(|(n, role)| Config {
+                peers: (0..roles.len()).filter(|peer| *peer != n).map(name).collect(),
+                bootstrap_role: if *role == "primary" { Role::Primary } else { Role::Standby },
+                bootstrap_epoch: 1,
+            })
+            .collect();
+        let mut model = Self { dolt: Dolt::new(1), configs };
+        (0..roles.len()).for_each(|n| model.up(n));
+        model.pass(5_000);
+        model
+    }
+
+    fn up(&mut self, n: usize) {
+        let config = self.configs[n].clone();
+        self.dolt.start(&format!("s{n}"), &format!("v{n}"), &config);
+    }
+
+    fn pass(&mut self, time: u64) {
+        let until = self.dolt.now + time;
+        while let Some(at) = self.dolt.next().filter(|at| *at <= until) {
+            self.dolt.now = self.dolt.now.max(at);
+            self.dolt.step();
+        }
+        self.dolt.now = until;
+    }
+
+    fn call(&mut self, n: usize, text: &str, arguments: [Value; 2]) -> Came {
+        let mut session = self.dolt.connect(&format!("s{n}"), None).unwrap();
+        let mut answer = self.dolt.run(&mut session, &sql(text, arguments.map(val)));
+        while let Answer::Waits(id) = answer {
+            self.pass(10);
+            answer = self.dolt.later_answer(&mut session, id).unwrap_or(Answer::Waits(id));
+        }
+        came(answer)
+    }
+
+    fn state(&self, n: usize) -> Option<State> {
+        let (role, epoch) = self.dolt.state(&format!("s{n}")).filter(|_| self.dolt.answers(&format!("s{n}")))?;
+        let volume = self.dolt.volume(&format!("v{n}"))?;
+        let writes = volume.databases.get("app").map(|content| content.writes.clone()).unwrap_or_default();
+        Some(State { role: role.to_string(), epoch, writes })
+    }
+}
+
+fn came(answer: Answer) -> Came {
+    match answer {
+        Answer::Rows(rows) => {
+            let rows = rows.rows.iter().map(|row| row.iter().take(3).map(value).collect());
+            Came::Rows(sorted(rows.collect()))
+        }
+        Answer::Error(_, words) => Came::Refused(words),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::Signed(n) => n.to_string(),
+        Value::Text(text) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn sorted(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    rows.sort();
+    rows
+}
+
+fn real_rows(rows: Result<Vec<Row>, String>) -> Came {
+    let cell = |value: mysql_async::Value| match value {
+        mysql_async::Value::Int(n) => n.to_string(),
+        mysql_async::Value::UInt(n) => n.to_string(),
+        other => from_value::<String>(other),
+    };
+    match rows {
+        Ok(rows) => Came::Rows(sorted(rows.into_iter().map(|row| row.unwrap().into_iter().take(3).map(cell).collect()).collect())),
+        Err(words) => Came::Refused(words),
+    }
+}
+
+async fn real_state(cluster: &Cluster, n: usize) -> State {
+    let rows = cluster.ask(n, "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch").await.unwrap();
+    let Came::Rows(rows) = real_rows(Ok(rows)) else { unreachable!() };
+    let writes = cluster.ask(n, "SELECT n FROM app.t").await;
+    let writes = match real_rows(writes) {
+        Came::Rows(rows) => rows.iter().map(|row| row[0].parse().unwrap()).collect(),
+        Came::Refused(_) => Vec::new(),
+    };
+    State { role: rows[0][0].clone(), epoch: rows[0][1].parse().unwrap(), writes: in_order(writes) }
+}
+
+/// Rows come back sorted as text.
+fn in_order(mut writes: Vec<u64>) -> Vec<u64> {
+    writes.sort_unstable();
+    writes
+}
+
+async fn write(cluster: &Cluster, n: usize, write: u64) -> Came {
+    for statement in ["CREATE DATABASE IF NOT EXISTS app", "CREATE TABLE IF NOT EXISTS app.t (n BIGINT PRIMARY KEY)"] {
+        if let Err(words) = cluster.ask(n, statement).await {
+            return Came::Refused(words);
+        }
+    }
+    match cluster.ask(n, &format!("INSERT INTO app.t (n) VALUES ({write})")).await {
+        Ok(_) => Came::Rows(vec![]),
+        Err(words) => Came::Refused(words),
+    }
+}
+
+use Op::*;
+
+#[rstest]
+#[case::a_lower_epoch_and_an_equal_one_with_another_role_are_refused(&["primary", "standby"], &[
+    Write(0, 1), Settle, Assume(0, "primary", 5), Assume(0, "primary", 4), Assume(0, "standby", 5), Assume(0, "detected_broken_config", 9),
+    Assume(0, "leader", 9), Assume(0, "primary", 5), Settle, Assume(1, "primary", 5), Transition(0, 5, 1), Transition(0, 4, 1),
+    Transition(1, 6, 1),
+])]
+#[case::a_primary_steps_down_where_enough_standbys_are_caught_up(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Transition(0, 2, 2), Write(0, 2), Settle, Assume(1, "primary", 2), Assume(1, "primary", 3), Write(1, 3), Settle,
+])]
+#[case::a_dead_standby_costs_the_whole_wait_and_does_not_matter_where_others_are_enough(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Stop(2), Write(0, 2), Transition(0, 2, 1), Settle,
+])]
+#[case::too_few_standbys_and_the_writes_come_back(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Stop(2), Write(0, 2), Transition(0, 2, 2), Write(0, 3), Assume(0, "standby", 2), Write(0, 4), Settle,
+])]
+#[case::a_frozen_primary_follows_its_successor_and_loses_what_it_alone_had(&["primary", "standby"], &[
+    Write(0, 1), Settle, Freeze(0), Assume(1, "primary", 2), Write(1, 2), Thaw(0), Settle, Write(0, 3),
+])]
+#[case::an_old_primary_comes_back_writable_and_then_follows(&["primary", "standby"], &[
+    Write(0, 1), Settle, Stop(1), Write(0, 2), Stop(0), Start(1), Assume(1, "primary", 2), Write(1, 3), Start(0), Settle,
+])]
+#[case::two_primaries_of_one_epoch_are_broken_until_a_later_one_shows(&["primary", "standby", "primary"], &[
+    Write(0, 1), Settle, Write(0, 2), Assume(1, "primary", 2), Settle, Write(1, 3), Settle,
+])]
+#[case::a_standby_of_a_later_epoch_takes_what_an_earlier_primary_sends(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Freeze(0), Assume(1, "primary", 2), Write(1, 2), Settle, Stop(1), Thaw(0), Write(0, 3), Settle,
+])]
+#[case::a_second_try_to_step_down_fails_and_gives_the_writes_back(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Stop(2), Write(0, 2), TransitionTwice(0, 2, 1), Settle,
+])]
+#[tokio::test]
+async fn the_model_answers_as_dolt_does(#[case] roles: &[&str], #[case] script: &[Op]) {
+    let mut model = Model::start(roles);
+    let mut cluster = Cluster::start(roles).await;
+    for (place, op) in script.iter().enumerate() {
+        let (modelled, real) = both(&mut model, &mut cluster, *op).await;
+        assert_eq!(modelled, real, "{op:?}, step {place}; the model's answer is on the left");
+    }
+}
+
+async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>, Option<Came>) {
+    model.pass(50);
+    match op {
+        Assume(n, role, epoch) => {
+            let modelled = model.call(n, "CALL DOLT_ASSUME_CLUSTER_ROLE(?, ?)", [Value::Text(role.into()), Value::Unsigned(epoch)]);
+            (Some(modelled), Some(real_rows(cluster.ask(n, &format!("CALL DOLT_ASSUME_CLUSTER_ROLE('{role}', {epoch})")).await)))
+        }
+        Transition(n, epoch, least) => {
+            let call = "CALL DOLT_CLUSTER_TRANSITION_TO_STANDBY(?, ?)";
+            let modelled = model.call(n, call, [Value::Unsigned(epoch), Value::Unsigned(least)]);
+            (Some(modelled), Some(real_rows(cluster.ask(n, &format!("CALL DOLT_CLUSTER_TRANSITION_TO_STANDBY({epoch}, {least})")).await)))
+        }
+        TransitionTwice(n, epoch, least) => {
+            let statement = sql("CALL DOLT_CLUSTER_TRANSITION_TO_STANDBY(?, ?)", [Value::Unsigned(epoch), Value::Unsigned(least)].map(val));
+            let name = format!("s{n}");
+            let mut first = model.dolt.connect(&name, None).unwrap();
+            let Answer::Waits(id) = model.dolt.run(&mut first, &statement) else { panic!("the first try should wait") };
+            model.pass(2_000);
+            let mut second = model.dolt.connect(&name, None).unwrap();
+            let refused = came(model.dolt.run(&mut second, &statement));
+            let wrote = model.dolt.write(&name, "app", 99).is_ok();
+            model.pass(12_000);
+            let ended = came(model.dolt.later_answer(&mut first, id).unwrap());
+            let modelled = format!("{refused:?}, then a write: {wrote}, and the first: {ended:?}");
+
+            let call = format!("CALL DOLT_CLUSTER_TRANSITION_TO_STANDBY({epoch}, {least})");
+            let waiting = cluster.ask(n, &call);
+            let meanwhile = async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                let refused = real_rows(cluster.ask(n, &call).await);
+                let wrote = matches!(write(cluster, n, 99).await, Came::Rows(_));
+                (refused, wrote)
+            };
+            let (ended, (refused, wrote)) = tokio::join!(waiting, meanwhile);
+            let ended = real_rows(ended);
+            (Some(Came::Refused(modelled)), Some(Came::Refused(format!("{refused:?}, then a write: {wrote}, and the first: {ended:?}"))))
+        }
+        Write(n, number) => {
+            let modelled = match model.dolt.write(&format!("s{n}"), "app", number) {
+                Ok(()) => Came::Rows(vec![]),
+                Err(words) => Came::Refused(words),
+            };
+            (Some(modelled), Some(write(cluster, n, number).await))
+        }
+        Stop(n) => {
+            model.dolt.stop(&format!("s{n}"));
+            cluster.servers[n].stop();
+            (None, None)
+        }
+        Start(n) => {
+            model.up(n);
+            cluster.servers[n].up().await;
+            (None, None)
+        }
+        Freeze(n) | Thaw(n) => {
+            let frozen = matches!(op, Freeze(_));
+            model.dolt.freeze(&format!("s{n}"), frozen);
+            cluster.servers[n].freeze(frozen);
+            (None, None)
+        }
+        Settle => {
+            model.pass(20_000);
+            let until = Instant::now() + PATIENCE;
+            for n in 0..cluster.servers.len() {
+                let Some(wanted) = model.state(n) else { continue };
+                let wanted = State { writes: in_order(wanted.writes), ..wanted };
+                loop {
+                    let is = real_state(cluster, n).await;
+                    if is == wanted {
+                        break;
+                    }
+                    assert!(Instant::now() < until, "s{n} of the model is {wanted:?}, the real one {is:?}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+            (None, None)
+        }
+    }
+}
