@@ -77,7 +77,8 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
 
 /// The same failure with as few faults as possible: those that it does not need are left out, one after the other.
 pub fn shrink(schedule: &Schedule, options: &Options) -> Schedule {
-    let fails_alike = |candidate: &Schedule, oracle: &str| run(candidate, options).violation.is_some_and(|violation| violation.oracle == oracle);
+    let fails_alike =
+        |candidate: &Schedule, oracle: &str| run(candidate, options).violation.is_some_and(|violation| violation.oracle == oracle);
     let Some(violation) = run(schedule, options).violation else { return schedule.clone() };
     let mut smallest = schedule.clone();
     let mut at = 0;

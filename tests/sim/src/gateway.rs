@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use host::{
     contract::{
-        Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest,
-        Selection, SqlError, SqlErrorKind, Statement, Timestamp, Value,
+        Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
+        SecretDigest, Selection, SqlError, SqlErrorKind, Statement, Timestamp, Value,
     },
     gateway::{Applied, Gateway, ObjectKey, Subject},
 };
@@ -138,14 +138,20 @@ impl SimGateway {
             let (server, silent) = {
                 let world = self.sim.at_now();
                 let server = world.resolve(&endpoint.host).ok_or_else(|| {
-                    sql_error(endpoint, SqlErrorKind::Unreachable, 0, "no connection: failed to lookup address information: name or service not known")
+                    sql_error(
+                        endpoint,
+                        SqlErrorKind::Unreachable,
+                        0,
+                        "no connection: failed to lookup address information: name or service not known",
+                    )
                 })?;
                 let silent = world.is_cut(HOST, &server) || (world.dolt.runs(&server) && !world.dolt.answers(&server));
                 (server, silent)
             };
             if !silent {
                 let session = self.sim.look(|world| world.dolt.connect(&server, database));
-                return session.ok_or_else(|| sql_error(endpoint, SqlErrorKind::Unreachable, 0, "no connection: connection refused (os error 111)"));
+                return session
+                    .ok_or_else(|| sql_error(endpoint, SqlErrorKind::Unreachable, 0, "no connection: connection refused (os error 111)"));
             }
             if Instant::now() >= until {
                 return Err(sql_error(endpoint, SqlErrorKind::Timeout, 0, "no answer before the deadline"));
@@ -198,7 +204,8 @@ impl SimGateway {
 
     async fn execute(&self, execution: &Execution) -> Done {
         let until = Instant::now() + Duration::from_millis(execution.deadline);
-        let failed = |error: SqlError| EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) };
+        let failed =
+            |error: SqlError| EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) };
         self.sim.pause(1..6).await;
         let endpoint = &execution.endpoint;
         let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
@@ -322,7 +329,8 @@ impl World {
     /// An effect on the API server. Where the host has `heard` of it, it sees at once what is written.
     fn perform(&mut self, subject: &Subject, effect: &Effect, heard: bool) -> Done {
         let refused = |Refusal { kind, message }| EffectFailure { effect: 0, kind, message, sql: None };
-        let invalid = |error: serde_json::Error| EffectFailure { effect: 0, kind: FailureKind::Invalid, message: error.to_string(), sql: None };
+        let invalid =
+            |error: serde_json::Error| EffectFailure { effect: 0, kind: FailureKind::Invalid, message: error.to_string(), sql: None };
         let manager = format!("doltdb-operator-{}", subject.reconciler);
         let from = self.api.changes();
         let changed = match effect {
@@ -346,7 +354,12 @@ impl World {
                 self.api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
             }
             Effect::GenerateSecret(_) | Effect::Sql(_) => {
-                return Err(EffectFailure { effect: 0, kind: FailureKind::Invalid, message: "the model has no such effect".into(), sql: None });
+                return Err(EffectFailure {
+                    effect: 0,
+                    kind: FailureKind::Invalid,
+                    message: "the model has no such effect".into(),
+                    sql: None,
+                });
             }
         };
         if changed && heard {

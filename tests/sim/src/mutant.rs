@@ -85,7 +85,8 @@ impl Mutant {
             Self::NoFence => effects.retain(|effect| !matches!(effect, Effect::Delete(deletion) if deletion.object.kind == "Pod")),
             Self::Reversed => effects.reverse(),
             Self::WrongPod => each_execution(effects, |execution| {
-                let is_promotion = execution.statements.iter().any(|s| s.arguments.contains(&Argument::Value(Value::Text("primary".into()))));
+                let is_promotion =
+                    execution.statements.iter().any(|s| s.arguments.contains(&Argument::Value(Value::Text("primary".into()))));
                 if is_promotion {
                     let other = if execution.endpoint.host.starts_with("db-0.") { "db-1." } else { "db-0." };
                     let rest = execution.endpoint.host.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
@@ -102,10 +103,13 @@ impl Mutant {
                 }
             }
             Self::RestartsIdly => {
-                let uids: Vec<String> = effects.iter().filter_map(|effect| match effect {
-                    Effect::Label(labelling) if labelling.object.kind == "Pod" => Some(labelling.uid.clone()),
-                    _ => None,
-                }).collect();
+                let uids: Vec<String> = effects
+                    .iter()
+                    .filter_map(|effect| match effect {
+                        Effect::Label(labelling) if labelling.object.kind == "Pod" => Some(labelling.uid.clone()),
+                        _ => None,
+                    })
+                    .collect();
                 let object = json!({"api_version": "v1", "kind": "Pod", "namespace": "default", "name": "db-1"});
                 for uid in uids {
                     let deletion = json!({"object": object, "uid": uid, "propagation": "Background"});
@@ -163,7 +167,9 @@ fn each_status(effects: &mut [Effect], change: impl Fn(&mut Json)) {
 /// Changes the epochs in calls of the two procedures: the first number among their arguments.
 fn each_epoch(effects: &mut [Effect], change: impl Fn(u64) -> u64) {
     each_execution(effects, |execution| {
-        for statement in execution.statements.iter_mut().filter(|s| s.text.contains("CALL DOLT_ASSUME") || s.text.contains("CALL DOLT_CLUSTER")) {
+        for statement in
+            execution.statements.iter_mut().filter(|s| s.text.contains("CALL DOLT_ASSUME") || s.text.contains("CALL DOLT_CLUSTER"))
+        {
             let epoch = statement.arguments.iter_mut().find_map(|argument| match argument {
                 Argument::Value(Value::Unsigned(epoch)) => Some(epoch),
                 _ => None,

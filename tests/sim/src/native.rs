@@ -16,7 +16,9 @@ use host::{
     gateway::{Answer, Question, SharedGateway, Subject, ask},
     runtime::CallError,
 };
-use sdk::{Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, Timestamp, World};
+use sdk::{
+    Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, Timestamp, World,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A reconciler's function.

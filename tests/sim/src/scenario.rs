@@ -13,7 +13,7 @@ use crate::{
     api::key,
     run,
     schedule::{Schedule, Trouble, Which},
-    world::{Event, World},
+    world::{Event, World, clock},
 };
 
 /// The administrator's password. It must be seen nowhere.
@@ -152,20 +152,27 @@ impl World {
         self.say(|| format!("ACT: {act:?}"));
         match act {
             Act::Create(replicas) => {
-                self.api.create(json!({
-                    "apiVersion": "v1", "kind": "Secret",
-                    "metadata": {"name": format!("{NAME}-credentials"), "namespace": NAMESPACE},
-                    "data": {"admin-user": "admin", "admin-password": PASSWORD},
-                }));
-                self.api.create(json!({
-                    "apiVersion": "k8s.dolthub.com/v1alpha", "kind": "DoltDB",
-                    "metadata": {"name": NAME, "namespace": NAMESPACE},
-                    "spec": {
-                        "engineVersion": "1.83.2", "replicas": replicas,
-                        "replication": {"enabled": true, "primary": {"podIndex": 0, "automaticFailover": true}},
-                        "storage": {"size": "1Gi"},
-                    },
-                }));
+                let now = clock(self.now);
+                self.api.create(
+                    json!({
+                        "apiVersion": "v1", "kind": "Secret",
+                        "metadata": {"name": format!("{NAME}-credentials"), "namespace": NAMESPACE},
+                        "data": {"admin-user": "admin", "admin-password": PASSWORD},
+                    }),
+                    now,
+                );
+                self.api.create(
+                    json!({
+                        "apiVersion": "k8s.dolthub.com/v1alpha", "kind": "DoltDB",
+                        "metadata": {"name": NAME, "namespace": NAMESPACE},
+                        "spec": {
+                            "engineVersion": "1.83.2", "replicas": replicas,
+                            "replication": {"enabled": true, "primary": {"podIndex": 0, "automaticFailover": true}},
+                            "storage": {"size": "1Gi"},
+                        },
+                    }),
+                    now,
+                );
             }
             Act::StartClient => self.start_client(),
             Act::Edit(pointer, value) => {

@@ -28,6 +28,11 @@ pub(crate) const HOST: &str = "(host)";
 /// The clients, as an end of a path.
 pub(crate) const CLIENTS: &str = "(clients)";
 
+/// What the clocks of the cluster show at a time of the simulation.
+pub(crate) fn clock(now: u64) -> u64 {
+    NEW_YEAR + now
+}
+
 /// Something that is going to happen.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
@@ -66,7 +71,7 @@ pub(crate) enum Event {
 pub(crate) struct World {
     /// Milliseconds since the simulation began.
     pub(crate) now: u64,
-    /// By how much the wall clock is off, in milliseconds.
+    /// By how much the host's wall clock is off, in milliseconds.
     pub(crate) skew: i64,
     pub(crate) rng: Rng,
     pub(crate) api: Api,
@@ -254,9 +259,9 @@ impl World {
         }
     }
 
-    /// The wall clock.
+    /// The host's wall clock.
     pub(crate) fn wall(&self) -> u64 {
-        (NEW_YEAR + self.now).saturating_add_signed(self.skew)
+        clock(self.now).saturating_add_signed(self.skew)
     }
 
     /// Tells of something, if anybody listens.
@@ -270,7 +275,11 @@ impl World {
     pub(crate) fn set_cut(&mut self, a: &str, b: &str, cut: bool) {
         self.say(|| format!("the path between {a} and {b} is {}", if cut { "cut" } else { "open" }));
         for pair in [(a.to_owned(), b.to_owned()), (b.to_owned(), a.to_owned())] {
-            if cut { self.cut.insert(pair) } else { self.cut.remove(&pair) };
+            if cut {
+                self.cut.insert(pair)
+            } else {
+                self.cut.remove(&pair)
+            };
         }
         self.dolt.cut(a, b, cut);
     }

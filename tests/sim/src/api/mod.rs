@@ -106,8 +106,9 @@ impl Api {
         self.history.clear();
     }
 
-    /// Creates an object, unless it exists.
-    pub(crate) fn create(&mut self, body: Value) -> bool {
+    /// Creates an object, unless it exists. `at` is the time on the API server's clock.
+    pub(crate) fn create(&mut self, mut body: Value, at: u64) -> bool {
+        body["metadata"]["creationTimestamp"] = sdk::rfc3339(at).into();
         let key = key_of(&body);
         !self.objects.contains_key(&key) && self.commit(&key, body)
     }
@@ -196,10 +197,11 @@ impl Api {
             Some(0) if key.kind == "Pod" => self.remove(key),
             Some(grace) if key.kind == "Pod" => {
                 let sooner = kept.object.body["metadata"]["deletionGracePeriodSeconds"].as_u64().is_none_or(|before| grace < before);
-                sooner && self.modify(key, |body| {
-                    body["metadata"]["deletionTimestamp"] = DELETED_AT.into();
-                    body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
-                })
+                sooner
+                    && self.modify(key, |body| {
+                        body["metadata"]["deletionTimestamp"] = DELETED_AT.into();
+                        body["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+                    })
             }
             _ => self.delete(key, Some(uid)),
         }

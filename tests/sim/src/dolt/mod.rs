@@ -215,7 +215,11 @@ impl Dolt {
     /// Whether nothing passes between two servers.
     pub fn cut(&mut self, a: &str, b: &str, cut: bool) {
         for pair in [(a.to_owned(), b.to_owned()), (b.to_owned(), a.to_owned())] {
-            if cut { self.cut.insert(pair) } else { self.cut.remove(&pair) };
+            if cut {
+                self.cut.insert(pair)
+            } else {
+                self.cut.remove(&pair)
+            };
         }
     }
 
@@ -320,6 +324,10 @@ impl Dolt {
     }
 
     fn databases(&self, name: &str) -> BTreeMap<String, Content> {
-        self.servers.get(name).and_then(|server| self.volumes.get(&server.volume)).map(|volume| volume.databases.clone()).unwrap_or_default()
+        self.servers
+            .get(name)
+            .and_then(|server| self.volumes.get(&server.volume))
+            .map(|volume| volume.databases.clone())
+            .unwrap_or_default()
     }
 }

@@ -197,13 +197,17 @@ impl Dolt {
 
 impl Transition {
     fn outcome(&self, hooks: BTreeSet<(String, String)>, now_is: (Role, u64)) -> Stepped {
-        let rows: Vec<(bool, String, String)> =
-            hooks.iter().map(|(database, peer)| (self.caught_up.contains(&(database.clone(), peer.clone())), database.clone(), peer.clone())).collect();
+        let rows: Vec<(bool, String, String)> = hooks
+            .iter()
+            .map(|(database, peer)| (self.caught_up.contains(&(database.clone(), peer.clone())), database.clone(), peer.clone()))
+            .collect();
         if self.least == 0 {
             if rows.iter().any(|(caught_up, ..)| !caught_up) {
-                return Err("cluster/controller: failed to transition from primary to standby gracefully; could not replicate databases to \
+                return Err(
+                    "cluster/controller: failed to transition from primary to standby gracefully; could not replicate databases to \
                             standby in a timely manner."
-                    .into());
+                        .into(),
+                );
             }
         } else {
             let databases: BTreeSet<&String> = rows.iter().map(|(_, database, _)| database).collect();

@@ -85,7 +85,7 @@ fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) ->
     match table.to_ascii_lowercase().as_str() {
         "dolt_cluster.dolt_cluster_status" => Some(dolt.status(server)),
         "information_schema.schemata" => {
-            let names = dolt.databases(server).into_keys().chain(["information_schema", "mysql", "dolt_cluster"].map(ToOwned::to_owned));
+            let names = dolt.databases(server).into_keys().chain(["information_schema", "dolt_cluster"].map(ToOwned::to_owned));
             Some(names.map(|name| vec![("schema_name", text(&name))]).collect())
         }
         "dolt_branches" => {
@@ -185,7 +185,12 @@ impl Parsed {
             table: table.map(|table| table.trim().to_owned()),
             conditions: conditions.map(|c| c.split(" AND ").map(condition).collect::<Option<_>>()).unwrap_or(Some(Vec::new()))?,
             order: order
-                .map(|order| order.split(',').map(|column| (column.trim().split(' ').next().unwrap_or_default().into(), column.ends_with(" DESC"))).collect())
+                .map(|order| {
+                    order
+                        .split(',')
+                        .map(|column| (column.trim().split(' ').next().unwrap_or_default().into(), column.ends_with(" DESC")))
+                        .collect()
+                })
                 .unwrap_or_default(),
             limit: match limit {
                 Some(limit) => Some(limit.trim().parse().ok()?),

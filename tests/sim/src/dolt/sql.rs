@@ -124,7 +124,11 @@ impl Dolt {
         if !self.takes_writes(&session.server) {
             return Answer::Error(CODE, "database server is set to read only mode".into());
         }
-        let Some(content) = self.servers.get(&session.server).and_then(|server| self.volumes.get_mut(&server.volume)).and_then(|volume| volume.databases.get_mut(database))
+        let Some(content) = self
+            .servers
+            .get(&session.server)
+            .and_then(|server| self.volumes.get_mut(&server.volume))
+            .and_then(|volume| volume.databases.get_mut(database))
         else {
             return Answer::Error(CODE, "no such database".into());
         };

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     api::key,
     dolt::{Config, Role},
-    world::{Event, World},
+    world::{Event, World, clock},
 };
 
 /// What happens next to a pod.
@@ -55,12 +55,24 @@ pub(crate) struct PodRun {
     grace: u64,
     /// Why it does not start.
     waiting: Option<String>,
+    /// Since when its server runs, and when the one before it ended: the node's clock.
+    running_since: Option<u64>,
+    ended_at: Option<u64>,
 }
 
 impl PodRun {
     /// Its name.
     pub(crate) fn name(&self) -> &str {
         &self.key.name
+    }
+
+    /// Its server has ended.
+    fn end(&mut self, now: u64) {
+        self.started = false;
+        self.ready = false;
+        if self.running_since.take().is_some() {
+            self.ended_at = Some(now);
+        }
     }
 
     /// Whether its name leads to an address.
@@ -74,7 +86,8 @@ impl World {
     pub(super) fn run_kubelets(&mut self) {
         let pods: BTreeMap<String, Arc<Stored>> = self.api.all("Pod").map(|(_, pod)| (pod.header.uid.clone(), pod.clone())).collect();
         // An object that was taken away by force: the process goes on until its node has heard of it.
-        let gone: Vec<String> = self.pods.iter().filter(|(uid, run)| !pods.contains_key(*uid) && !run.gone).map(|(uid, _)| uid.clone()).collect();
+        let gone: Vec<String> =
+            self.pods.iter().filter(|(uid, run)| !pods.contains_key(*uid) && !run.gone).map(|(uid, _)| uid.clone()).collect();
         for uid in gone {
             if let Some(run) = self.pods.get_mut(&uid) {
                 run.stopping = true;
@@ -97,6 +110,8 @@ impl World {
                         gone: false,
                         grace: 30_000,
                         waiting: None,
+                        running_since: None,
+                        ended_at: None,
                     };
                     self.pods.insert(uid.clone(), run);
                     let delay = self.wait(50..400);
@@ -140,7 +155,7 @@ impl World {
 
     pub(crate) fn on_pod(&mut self, uid: &str, token: u64, step: PodStep) {
         let Some(run) = self.pods.get_mut(uid).filter(|run| run.token == token) else { return };
-        let name = run.key.name.clone();
+        let (name, now) = (run.key.name.clone(), self.now);
         match step {
             PodStep::Place => {
                 run.placed = true;
@@ -166,8 +181,13 @@ impl World {
             PodStep::Listen => {
                 if let Ok(config) = self.config_of(uid) {
                     self.dolt.start(&name, &names_of_claim(&name), &config);
+                    if let Some(run) = self.pods.get_mut(uid) {
+                        run.running_since = Some(now);
+                    }
                     let state = self.dolt.state(&name);
-                    self.say(|| format!("{name} listens as {}", state.map_or_else(String::new, |(role, epoch)| format!("{role} of epoch {epoch}"))));
+                    self.say(|| {
+                        format!("{name} listens as {}", state.map_or_else(String::new, |(role, epoch)| format!("{role} of epoch {epoch}")))
+                    });
                     let delay = self.wait(100..2_200);
                     self.plan_pod(uid, delay, PodStep::Started);
                 }
@@ -190,8 +210,7 @@ impl World {
                 self.plan_pod(uid, if frozen { left } else { 1 }, PodStep::Kill);
             }
             PodStep::Kill => {
-                run.started = false;
-                run.ready = false;
+                run.end(now);
                 self.dolt.stop(&name);
                 let delay = self.wait(50..400);
                 self.plan_pod(uid, delay, PodStep::Gone);
@@ -210,8 +229,7 @@ impl World {
 
     fn restart_container(&mut self, uid: &str) {
         let Some(run) = self.pods.get_mut(uid) else { return };
-        run.started = false;
-        run.ready = false;
+        run.end(self.now);
         let name = run.key.name.clone();
         self.dolt.stop(&name);
         self.interrupt(uid);
@@ -278,7 +296,8 @@ impl World {
         let object = self.api.get(&key("v1", "ConfigMap", &run.key.namespace, map)).ok_or_else(|| format!("no ConfigMap {map}"))?;
         let file = format!("{}.yaml", run.key.name);
         let text = object.body["data"][&file].as_str().ok_or_else(|| format!("no file {file} in ConfigMap {map}"))?;
-        let after = |prefix: &str| text.lines().filter_map(|line| Some(line.trim().strip_prefix(prefix)?.trim().to_owned())).collect::<Vec<_>>();
+        let after =
+            |prefix: &str| text.lines().filter_map(|line| Some(line.trim().strip_prefix(prefix)?.trim().to_owned())).collect::<Vec<_>>();
         let role = after("bootstrap_role:").pop();
         Ok(Config {
             peers: after("- name:"),
@@ -292,12 +311,18 @@ impl World {
         let Some(run) = self.pods.get(uid).filter(|run| !run.gone).cloned() else { return };
         let truth = |holds: bool| if holds { "True" } else { "False" };
         let condition = |kind: &str, holds: bool| json!({"type": kind, "status": truth(holds)});
-        let waiting = run.waiting.as_ref().map(|why| json!({"waiting": {"reason": "CrashLoopBackOff", "message": why}}));
+        let state = match (&run.waiting, run.running_since, run.ended_at) {
+            (Some(why), ..) => json!({"waiting": {"reason": "CrashLoopBackOff", "message": why}}),
+            (None, Some(since), _) => json!({"running": {"startedAt": sdk::rfc3339(clock(since))}}),
+            (None, None, Some(ended)) => json!({"terminated": {"finishedAt": sdk::rfc3339(clock(ended))}}),
+            (None, None, None) => json!({"waiting": {"reason": "PodInitializing"}}),
+        };
+        let last = run.ended_at.map_or_else(|| json!({}), |ended| json!({"terminated": {"finishedAt": sdk::rfc3339(clock(ended))}}));
         let status = json!({
             "phase": if run.started { "Running" } else { "Pending" },
             "podIP": run.placed.then(|| format!("10.0.0.{}", names::ordinal(run.name()).unwrap_or_default() + 1)),
             "conditions": [condition("PodScheduled", run.placed), condition("ContainersReady", run.ready), condition("Ready", run.ready)],
-            "containerStatuses": [{"name": "dolt", "started": run.started, "ready": run.ready, "state": waiting.unwrap_or_else(|| json!({}))}],
+            "containerStatuses": [{"name": "dolt", "started": run.started, "ready": run.ready, "state": state, "lastState": last}],
         });
         self.api.modify(&run.key, |body| body["status"] = status);
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{controller, key},
-    world::World,
+    world::{World, clock},
 };
 
 const REVISION: &str = "controller-revision-hash";
@@ -67,15 +67,19 @@ impl World {
     }
 
     fn make_pod(&mut self, set: &Stored, ordinal: i64, revision: &str) {
+        let now = clock(self.now);
         let header = &set.header;
         let name = format!("{}-{ordinal}", header.name);
         for template in set.body["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
             let claim = format!("{}-{name}", template["metadata"]["name"].as_str().unwrap_or_default());
-            self.api.create(json!({
-                "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-                "metadata": {"name": claim, "namespace": header.namespace, "labels": template["metadata"]["labels"]},
-                "spec": template["spec"], "status": {"phase": "Bound"},
-            }));
+            self.api.create(
+                json!({
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": claim, "namespace": header.namespace, "labels": template["metadata"]["labels"]},
+                    "spec": template["spec"], "status": {"phase": "Bound"},
+                }),
+                now,
+            );
         }
         let template = &set.body["spec"]["template"];
         let mut labels = template["metadata"]["labels"].clone();
@@ -83,15 +87,18 @@ impl World {
         labels["statefulset.kubernetes.io/pod-name"] = name.as_str().into();
         labels["apps.kubernetes.io/pod-index"] = ordinal.to_string().into();
         let owner = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": header.name, "uid": header.uid, "controller": true});
-        self.api.create(json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {
-                "name": name, "namespace": header.namespace, "labels": labels, "annotations": template["metadata"]["annotations"],
-                "ownerReferences": [owner],
-            },
-            "spec": {"volumes": template["spec"]["volumes"]},
-            "status": {"phase": "Pending"},
-        }));
+        self.api.create(
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": name, "namespace": header.namespace, "labels": labels, "annotations": template["metadata"]["annotations"],
+                    "ownerReferences": [owner],
+                },
+                "spec": {"volumes": template["spec"]["volumes"]},
+                "status": {"phase": "Pending"},
+            }),
+            now,
+        );
     }
 
     /// Claims of pods that a smaller number has removed.

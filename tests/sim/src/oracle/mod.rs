@@ -34,8 +34,10 @@ pub(crate) struct Oracle {
     promoted: BTreeMap<u64, String>,
     /// Writes that nobody could have kept.
     excused: BTreeSet<u64>,
-    /// The highest epoch in the status.
+    /// The epoch of the primary, by the status.
     recorded: u64,
+    /// The highest epoch that is in the status now, that of a transition included.
+    intended: u64,
     /// Pods that a fault has touched, which may be restarted.
     touched: BTreeSet<String>,
     /// Since when all has been as it should be, and how many effects there had been.
@@ -74,7 +76,8 @@ impl World {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
         let has = self.written(&volume_of(pod));
-        let missing: Vec<u64> = self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
+        let missing: Vec<u64> =
+            self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
         for write in missing {
             let within_reach = self.reachable.iter().filter(|(_, since)| self.now - **since >= REACH).map(|(pod, _)| pod);
             let holder = within_reach.filter(|other| *other != pod).find(|other| self.written(&volume_of(other)).contains(&write)).cloned();
@@ -112,6 +115,7 @@ impl World {
                     self.violated("epoch-never-falls", format!("the status says {epoch} after {}", self.oracle.recorded));
                 }
                 self.oracle.recorded = epoch;
+                self.oracle.intended = epoch.max(object.body["status"]["transition"]["epoch"].as_u64().unwrap_or_default());
             }
             _ => {}
         }
@@ -156,8 +160,9 @@ impl World {
                 Some(Argument::Value(Value::Signed(epoch))) => u64::try_from(*epoch).unwrap_or_default(),
                 _ => continue,
             };
-            if epoch > self.oracle.recorded {
-                let message = format!("epoch {epoch} is used on {} while the status says {}", execution.endpoint.host, self.oracle.recorded);
+            if epoch > self.oracle.intended {
+                let message =
+                    format!("epoch {epoch} is used on {} while the status says {}", execution.endpoint.host, self.oracle.intended);
                 self.violated("epoch-recorded-before-use", message);
             }
         }

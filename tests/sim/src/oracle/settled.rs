@@ -64,7 +64,8 @@ impl World {
         if running != wanted {
             return Some(format!("{running:?} run, {wanted:?} should"));
         }
-        let primaries: Vec<&String> = running.iter().filter(|pod| self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary)).collect();
+        let primaries: Vec<&String> =
+            running.iter().filter(|pod| self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary)).collect();
         let [primary] = primaries.as_slice() else { return Some(format!("primaries are {primaries:?}")) };
         let epoch = self.dolt.state(primary).map(|(_, epoch)| epoch);
         if body["status"]["currentPrimary"] != primary.as_str() {

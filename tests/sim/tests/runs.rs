@@ -1,0 +1,68 @@
+//! What holds in every run, and that a mistake would be found.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::{fmt::Write, path::Path};
+
+use rstest::rstest;
+use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, explore, run, shrink};
+
+const PLAIN: Options = Options { trace: false, mutant: None };
+
+/// Fails with the smallest form of what failed, ready to be kept as a case.
+fn assert_held(summary: &Summary) {
+    let mut told = String::new();
+    for (schedule, violation) in summary.failures.iter().take(3) {
+        let smallest = serde_saphyr::to_string(&shrink(schedule, &PLAIN)).unwrap();
+        writeln!(told, "{}: {}\n{smallest}", violation.oracle, violation.message).unwrap();
+    }
+    assert!(summary.failures.is_empty(), "{} of {} runs failed\n{told}", summary.failures.len(), summary.runs);
+    println!("{} runs, {:.0} a second, longest gap {} ms", summary.runs, summary.rate(), summary.longest_gap);
+}
+
+#[rstest]
+fn one_fault_at_each_effect_does_no_harm(
+    #[values(
+        Scenario::Create2,
+        Scenario::Steady3,
+        Scenario::PrimaryKilled2,
+        Scenario::PrimaryKilled3,
+        Scenario::PrimaryFrozen3,
+        Scenario::Switchover2,
+        Scenario::Switchover3,
+        Scenario::Update3,
+        Scenario::ScaleUp,
+        Scenario::ScaleDown
+    )]
+    scenario: Scenario,
+) {
+    assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
+}
+
+#[test]
+fn faults_from_seeds_do_no_harm() {
+    let schedules: Vec<Schedule> =
+        Scenario::all().iter().flat_map(|scenario| (1..=60).map(|seed| Schedule::random(*scenario, seed))).collect();
+    assert_held(&explore(&schedules, &PLAIN));
+}
+
+/// Each file is a schedule in which something did not hold once.
+#[test]
+fn what_once_failed_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let schedule: Schedule = serde_saphyr::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let violation = run(&schedule, &PLAIN).violation;
+        assert!(violation.is_none(), "{}: {violation:?}", path.display());
+    }
+}
+
+#[test]
+fn a_schedule_is_one_run() {
+    let schedule = Schedule::random(Scenario::Switchover3, 7);
+    let traced = Options { trace: true, ..PLAIN };
+    let (one, other) = (run(&schedule, &traced), run(&schedule, &traced));
+    assert!(!one.trace.is_empty());
+    assert_eq!(one.trace, other.trace);
+    assert_ne!(one.trace, run(&Schedule { seed: 8, ..schedule }, &traced).trace);
+}
