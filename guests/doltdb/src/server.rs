@@ -10,7 +10,7 @@ use sdk::{Cell, Query, Rows, RowsExt, SqlError, Statement, Typed, World, ident, 
 use crate::{pod::Pod, target::Target};
 
 /// Time for asking a server for its role, in milliseconds. Less than for other reads: a whole round waits for the slowest server.
-const ROLE_DEADLINE: u64 = 1_500;
+const ROLE_DEADLINE: u64 = 1_000;
 /// A standby that is further behind than this has not all but the very last data.
 const LAG_LIMIT: u64 = 1_000;
 

@@ -6,7 +6,7 @@ use crds::UpdateStrategy;
 use dolt::Role;
 use sdk::Header;
 
-use crate::{observe::Observed, roles::Leadership, server::Progress, target::Target};
+use crate::{build, observe::Observed, roles::Leadership, server::Progress, target::Target};
 
 /// The label by which the StatefulSet controller names a pod's revision.
 const REVISION: &str = "controller-revision-hash";
@@ -64,16 +64,20 @@ pub(crate) fn is_current(observed: &Observed, ordinal: i32) -> bool {
 ///
 /// Fewer only when the primary is among those that stay, and these know no more of the others: a primary that sends to a server which is gone
 /// can step down only after 10 s without writes.
-pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leadership, config_is_there: bool) -> i32 {
+pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leadership) -> i32 {
     let wanted = target.spec.replicas();
     let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or(wanted);
     if running <= wanted || !target.replication.enabled {
         return wanted;
     }
     let primary_stays = matches!(leadership, Leadership::One(leader) if *leader < wanted);
-    let told = target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
-        || (config_is_there && stale(target, observed).is_some_and(|stale| stale.is_empty()));
-    if primary_stays && told { wanted } else { running }
+    if primary_stays && all_know(target, observed) { wanted } else { running }
+}
+
+/// Whether all servers that stay run with the configuration that the spec wants now, as far as that is ours to see to.
+pub(crate) fn all_know(target: &Target, observed: &Observed) -> bool {
+    target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
+        || (build::config_is_there(target, observed) && stale(target, observed).is_some_and(|stale| stale.is_empty()))
 }
 
 /// The pods of an older revision by ordinal, of those that stay; none as long as the newest one is not known.
@@ -85,9 +89,9 @@ fn stale(target: &Target, observed: &Observed) -> Option<Vec<i32>> {
     counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(observed, *ordinal)).collect())
 }
 
-/// Whether all servers run and follow, so that one of them may be missed.
+/// Whether all servers that stay run and follow, so that one of them may be missed. One that is going away need not follow.
 fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result<(), String> {
-    let replicas = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_else(|| target.spec.replicas());
+    let replicas = target.spec.replicas();
     for ordinal in 0..replicas {
         let name = target.pod(ordinal);
         match observed.pods.get(&ordinal) {

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
+use host::contract::Value;
 use mysql_async::{Row, from_value};
 use rstest::rstest;
 use sim::dolt::{Answer, Config, Dolt, Role};
 use sql_tests::{Cluster, sql, val};
-use host::contract::Value;
 
 /// How long real servers may take until they are where the model is.
 const PATIENCE: Duration = Duration::from_secs(25);

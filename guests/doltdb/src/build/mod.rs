@@ -30,18 +30,22 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
         plan.apply(&service_account::service_account(target));
     }
     let config = config::config(target, observed);
-    let config_is_there = observed.config.as_ref() == Some(&config);
     plan.apply(&config::config_map(target, &config));
     if target.spec.replicas() > 1 {
         plan.apply(&pdb::pod_disruption_budget(target));
     }
     // A StatefulSet that is there already goes on being looked after, whatever is missing for another.
     if *gate == Gate::Open || observed.stateful_set.is_some() {
-        plan.apply(&stateful_set::stateful_set(target, observed, update::replicas(target, observed, leadership, config_is_there), &config));
+        plan.apply(&stateful_set::stateful_set(target, observed, update::replicas(target, observed, leadership), &config));
     }
     for child in &observed.superfluous {
         plan.delete(child);
     }
+}
+
+/// Whether the servers' configuration is already what the spec wants.
+pub(crate) fn config_is_there(target: &Target, observed: &Observed) -> bool {
+    observed.config.as_ref() == Some(&config::config(target, observed))
 }
 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.

@@ -23,7 +23,7 @@ const UNHEARD: u64 = 3;
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
 const VANISHED: Duration = Duration::from_millis(1_200);
 /// How often a silent primary is asked.
-const RETRY: Duration = Duration::from_millis(500);
+const RETRY: Duration = Duration::from_millis(250);
 /// How long to wait for the return of a primary whose standbys were restarted with it: it has the latest data.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After this time a pod that does not go needs a person.

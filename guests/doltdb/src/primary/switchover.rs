@@ -73,7 +73,8 @@ fn wanted(s: &Situation<'_>, leader: i32) -> Option<(Reason, Option<i32>)> {
         return Some((Reason::Eviction, None));
     }
     if leader >= s.target.spec.replicas() {
-        return Some((Reason::ScaleDown, None));
+        // Once those that stay have their new configuration: one change of the primary is enough then.
+        return update::all_know(s.target, s.observed).then_some((Reason::ScaleDown, None));
     }
     if let Some(wish) = wish(s).filter(|wish| *wish != leader) {
         return Some((Reason::Requested, Some(wish)));
@@ -243,7 +244,7 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
             continue;
         }
         match same(s.world, s.target, transition.from, candidate) {
-            Ok(true) => return promote(s, Transition { to: candidate, ..transition }),
+            Ok(true) => return promote(s, Transition { to: candidate, epoch: epoch_of(s, &transition, candidate), ..transition }),
             Ok(false) => {}
             Err(why) => unknown = Some(why),
         }
@@ -258,6 +259,12 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
     let mut step = promote(s, back);
     step.events.push((Severity::Warning, "SwitchoverRolledBack", "SwitchPrimary", message));
     step
+}
+
+/// The epoch of the change; a new one where another server may have been told to be primary with it.
+fn epoch_of(s: &Situation<'_>, transition: &Transition, candidate: i32) -> u64 {
+    let told = s.target.recorded_epoch() >= transition.epoch;
+    if candidate != transition.to && told { s.next_epoch() } else { transition.epoch }
 }
 
 /// Makes the server of a recorded change primary.
