@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    ADMIN, MINUTE, Namespace, Sql, credentials, database, grant, in_namespace, password, replicated, say, seconds, user, wait_for, with,
-    writes_within,
+    ADMIN, MINUTE, Namespace, Sql, Watched, credentials, database, grant, in_namespace, password, replicated, say, seconds, user, wait_for,
+    with,
 };
 use serde_json::json;
 use tokio::time::{Instant, timeout};
@@ -72,7 +72,7 @@ async fn the_account_can_do_what_it_was_granted(namespace: &Namespace) -> Result
     app.rows("insert into items values (1)").await?;
     ensure!(app.column("select id from items").await? == ["1"], "it reads what it wrote");
     refused(&app, "drop table items").await?;
-    refused(&app, "create database other").await?;
+    refused(&app, "create user other").await?;
     refused(&app, "select user from mysql.user").await
 }
 
@@ -80,7 +80,7 @@ async fn at_rest_nothing_is_written(namespace: &Namespace) -> Result<()> {
     let changed = "select max(password_last_changed) from mysql.user where user = 'app'";
     let before = admin(namespace).cell(changed).await?;
     // Three looks of both.
-    let writes = writes_within(namespace, &["User", "Grant", "Database"], seconds(7)).await?;
+    let writes = Watched::start(namespace, &["User", "Grant", "Database"]).await?.within(seconds(7)).await?;
     ensure!(writes.is_empty(), "{writes:#?}");
     let after = admin(namespace).cell(changed).await?;
     ensure!(before == after, "the password was written at {before} and again at {after}");
@@ -146,7 +146,7 @@ async fn drift_is_put_right(namespace: &Namespace) -> Result<()> {
     works("an account").await?;
     // What somebody adds is theirs.
     admin.rows("grant process on *.* to 'app'@'%'").await?;
-    let writes = writes_within(namespace, &["Grant"], seconds(5)).await?;
+    let writes = Watched::start(namespace, &["Grant"]).await?.within(seconds(5)).await?;
     let shown = admin.column("show grants for 'app'@'%'").await?;
     ensure!(shown.iter().any(|line| line.starts_with("GRANT PROCESS ON *.*")), "it was taken away: {shown:?} {writes:?}");
     Ok(())
