@@ -127,7 +127,7 @@ impl Trouble {
             Self::CrashAfter(700),
             Self::Refuse,
             Self::LoseAnswer,
-            Self::Restart { down: 300, stale: 4 },
+            Self::Restart { down: 300, stale: 0 },
             Self::SlowWatch { delay: 1_500, during: 6_000 },
             Self::Kill(Which::Primary),
             Self::Kill(Which::Standby),
@@ -179,7 +179,8 @@ impl Trouble {
             1 => Self::CrashAfter(down),
             2 => Self::Refuse,
             3 => Self::LoseAnswer,
-            4 => Self::Restart { down, stale: usize::try_from(rng.within(0..12)).unwrap_or_default() },
+            // A host's first list is a consistent read: a stale one is for a schedule by hand.
+            4 => Self::Restart { down, stale: 0 },
             5 => Self::SlowWatch { delay: rng.within(50..5_000), during },
             6 => Self::Kill(Which::random(rng, scenario)),
             7 => Self::Crash(Which::random(rng, scenario)),

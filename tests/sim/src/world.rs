@@ -146,6 +146,7 @@ impl World {
         world.trace = None;
         world.faults = Faults::default();
         world.oracle.begin_again();
+        world.client.longest_gap = 0;
         world
     }
 
