@@ -14,8 +14,8 @@ use crate::{cargo, run};
 /// When the simulator does not build.
 pub(crate) fn play(cache: &Cache, arguments: &[OsString]) -> Result<ExitCode> {
     let mut build = cargo::product(cache);
-    // As a part of the workspace, like the tests: by itself the package would have dependencies of other features, built anew.
-    build.args(["build", "--quiet", "--release", "--workspace", "--exclude", "e2e", "--exclude", "xtask", "--bin", "sim"]);
+    // Beside its tests, as a part of the workspace: by itself the package would have dependencies of other features, built anew.
+    build.args(["test", "--quiet", "--release", "--workspace", "--exclude", "e2e", "--exclude", "xtask", "--test", "runs", "--no-run"]);
     run::run(&mut build)?;
     let status = run::status(Command::new(cache.target().join("release/sim")).args(arguments))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

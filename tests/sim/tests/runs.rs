@@ -66,3 +66,22 @@ fn a_schedule_is_one_run() {
     assert_eq!(one.trace, other.trace);
     assert_ne!(one.trace, run(&Schedule { seed: 8, ..schedule }, &traced).trace);
 }
+
+/// A mistake in a plan is found, and by this oracle.
+#[rstest]
+#[case(Mutant::StatusLast, Scenario::PrimaryKilled2, "epoch-recorded-before-use")]
+#[case(Mutant::Reversed, Scenario::PrimaryKilled2, "epoch-recorded-before-use")]
+#[case(Mutant::LaterEpoch, Scenario::Switchover3, "epoch-recorded-before-use")]
+#[case(Mutant::NoStepDown, Scenario::Switchover3, "converges")]
+#[case(Mutant::WrongPod, Scenario::Switchover3, "converges")]
+#[case(Mutant::NoFence, Scenario::PrimaryFrozen3, "converges")]
+#[case(Mutant::NoLabels, Scenario::Create2, "converges")]
+#[case(Mutant::WrongLabels, Scenario::Create2, "converges")]
+#[case(Mutant::NoServices, Scenario::Switchover3, "converges")]
+#[case(Mutant::RestartsIdly, Scenario::Switchover3, "no-needless-restart")]
+#[case(Mutant::BeyondGrant, Scenario::Create2, "reconciler-healthy")]
+#[case(Mutant::NeverQuiet, Scenario::Create2, "reconciler-healthy")]
+fn a_mistake_is_found(#[case] mutant: Mutant, #[case] scenario: Scenario, #[case] oracle: &str) {
+    let violation = run(&Schedule::quiet(scenario, 1), &Options { mutant: Some(mutant), ..PLAIN }).violation;
+    assert_eq!(violation.as_ref().map(|violation| violation.oracle), Some(oracle), "{violation:?}");
+}

@@ -19,6 +19,8 @@ enum Op {
     Transition(usize, u64, u64),
     /// A second try while the first still waits.
     TransitionTwice(usize, u64, u64),
+    /// A second try by the other procedure while the first still waits.
+    TransitionThenAssume(usize, u64, u64),
     Write(usize, u64),
     Stop(usize),
     Start(usize),
@@ -119,7 +121,9 @@ fn value(value: &Value) -> String {
     }
 }
 
+/// Without the databases that hold no data of users: when these are tried again depends on how long a server took to come up.
 fn sorted(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    rows.retain(|row| row.get(1).is_none_or(|database| database != "mysql" && database != "dolt_branch_control"));
     rows.sort();
     rows
 }
@@ -194,8 +198,11 @@ use Op::*;
 #[case::a_standby_of_a_later_epoch_takes_what_an_earlier_primary_sends(&["primary", "standby", "standby"], &[
     Write(0, 1), Settle, Freeze(0), Assume(1, "primary", 2), Write(1, 2), Settle, Stop(1), Thaw(0), Write(0, 3), Settle,
 ])]
-#[case::a_second_try_to_step_down_fails_and_gives_the_writes_back(&["primary", "standby", "standby"], &[
+#[case::a_second_try_to_step_down_is_refused(&["primary", "standby", "standby"], &[
     Write(0, 1), Settle, Stop(2), Write(0, 2), TransitionTwice(0, 2, 1), Settle,
+])]
+#[case::a_second_try_by_the_other_procedure_fails_and_gives_the_writes_back(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Stop(2), Write(0, 2), TransitionThenAssume(0, 2, 1),
 ])]
 #[tokio::test]
 async fn the_model_answers_as_dolt_does(#[case] roles: &[&str], #[case] script: &[Op]) {
@@ -219,14 +226,16 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
             let modelled = model.call(n, call, [Value::Unsigned(epoch), Value::Unsigned(least)]);
             (Some(modelled), Some(real_rows(cluster.ask(n, &format!("CALL DOLT_CLUSTER_TRANSITION_TO_STANDBY({epoch}, {least})")).await)))
         }
-        TransitionTwice(n, epoch, least) => {
+        TransitionTwice(n, epoch, least) | TransitionThenAssume(n, epoch, least) => {
+            let again = matches!(op, TransitionTwice(..));
+            let assume = sql("CALL DOLT_ASSUME_CLUSTER_ROLE(?, ?)", [Value::Text("standby".into()), Value::Unsigned(epoch)].map(val));
             let statement = sql("CALL DOLT_CLUSTER_TRANSITION_TO_STANDBY(?, ?)", [Value::Unsigned(epoch), Value::Unsigned(least)].map(val));
             let name = format!("s{n}");
             let mut first = model.dolt.connect(&name, None).unwrap();
             let Answer::Waits(id) = model.dolt.run(&mut first, &statement) else { panic!("the first try should wait") };
             model.pass(2_000);
             let mut second = model.dolt.connect(&name, None).unwrap();
-            let refused = came(model.dolt.run(&mut second, &statement));
+            let refused = came(model.dolt.run(&mut second, if again { &statement } else { &assume }));
             let wrote = model.dolt.write(&name, "app", 99).is_ok();
             model.pass(12_000);
             let ended = came(model.dolt.later_answer(&mut first, id).unwrap());
@@ -236,7 +245,8 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
             let waiting = cluster.ask(n, &call);
             let meanwhile = async {
                 tokio::time::sleep(Duration::from_secs(2)).await;
-                let refused = real_rows(cluster.ask(n, &call).await);
+                let assume = format!("CALL DOLT_ASSUME_CLUSTER_ROLE('standby', {epoch})");
+                let refused = real_rows(cluster.ask(n, if again { &call } else { &assume }).await);
                 let wrote = matches!(write(cluster, n, 99).await, Came::Rows(_));
                 (refused, wrote)
             };

@@ -59,6 +59,8 @@ struct Hook {
     pushed: Option<Content>,
     /// Not before this time again.
     next_try: u64,
+    /// Failures in a row.
+    failures: u32,
     /// When it last succeeded.
     last_success: Option<u64>,
     error: Option<String>,

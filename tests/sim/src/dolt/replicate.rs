@@ -49,9 +49,17 @@ impl Dolt {
                     hook.pushed = Some(content.unwrap_or_default());
                     hook.last_success = Some(now);
                     hook.error = None;
+                    hook.failures = 0;
                 }
                 Err(why) => {
-                    hook.next_try = now + TICK;
+                    // Accounts and rights are tried again after ever longer times, databases each second.
+                    let pause = if SYSTEM.contains(&database) {
+                        (TICK * 3_u64.pow(hook.failures) / 2_u64.pow(hook.failures)).min(60_000)
+                    } else {
+                        TICK
+                    };
+                    hook.failures = (hook.failures + 1).min(12);
+                    hook.next_try = now + pause;
                     hook.error = Some(format!("failed to commit chunks on destDB: {why}"));
                 }
             }

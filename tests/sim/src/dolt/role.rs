@@ -68,7 +68,8 @@ impl Dolt {
     /// `dolt_cluster_transition_to_standby`.
     pub(super) fn transition(&mut self, name: &str, epoch: u64, least: u64) -> Result<Called, String> {
         let (is, at) = self.state(name).ok_or("no such server")?;
-        if self.servers.get(name).is_some_and(|server| server.read_only) && is != Role::Primary {
+        // It is no procedure for a server that takes no writes, as one that is about to step down.
+        if self.servers.get(name).is_some_and(|server| server.read_only) {
             return Err("database server is set to read only mode".into());
         }
         if epoch < at {

@@ -80,6 +80,11 @@ impl World {
                 return Some(format!("{standby} is {state:?}, the primary is of epoch {epoch:?}"));
             }
         }
+        let standbys: Vec<&String> = running.iter().filter(|pod| pod != primary).collect();
+        let read_from = self.proxied.get(&names::reader_service(&key.name)).cloned().unwrap_or_default();
+        if read_from.iter().collect::<Vec<_>>() != standbys {
+            return Some(format!("{standbys:?} are standbys, behind the reader Service are {read_from:?}"));
+        }
         if !self.dolt.takes_writes(primary) {
             return Some(format!("{primary} is primary and takes no writes"));
         }
