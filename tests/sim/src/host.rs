@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use host::{
     cluster::Change,
-    controller::{Controller, Reconcile, Shared, Wake},
+    controller::{Controller, Decide, Shared, Wake},
     gateway::SharedGateway,
     metrics::Metrics,
     settings::{Limits, Reconciler},
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::{
     gateway::{Sim, SimGateway},
     mutant::Mutant,
-    native::Native,
+    native::{Native, Seat},
 };
 
 /// The chart's values: the grants are those that are installed.
@@ -63,12 +63,12 @@ impl Host {
             .slots
             .iter()
             .map(|(name, slot)| {
-                let native: Arc<dyn Reconcile> = Arc::new(Native(doltdb::DoltDBReconciler::reconcile));
+                let native: Arc<dyn Decide> = Arc::new(Native(doltdb::DoltDBReconciler::reconcile));
                 let reconciler = match mutant {
                     Some(mutant) => mutant.of(native),
                     None => native,
                 };
-                Arc::new(Controller::new(name, slot.clone(), reconciler, shared.clone()))
+                Arc::new(Controller::new(name, slot.clone(), Arc::new(Seat(reconciler)), shared.clone()))
             })
             .collect();
         let tasks = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use clap::ValueEnum;
 use host::{
     contract::{Argument, Effect, Execution, Failure, Plan, Request, Value},
-    controller::Reconcile,
+    controller::Decide,
     gateway::{SharedGateway, Subject},
     runtime::CallError,
 };
@@ -49,7 +49,7 @@ pub enum Mutant {
 
 struct Mutated {
     mutant: Mutant,
-    inner: Arc<dyn Reconcile>,
+    inner: Arc<dyn Decide>,
 }
 
 impl Mutant {
@@ -58,7 +58,7 @@ impl Mutant {
         Self::value_variants()
     }
 
-    pub(crate) fn of(self, inner: Arc<dyn Reconcile>) -> Arc<dyn Reconcile> {
+    pub(crate) fn of(self, inner: Arc<dyn Decide>) -> Arc<dyn Decide> {
         Arc::new(Mutated { mutant: self, inner })
     }
 
@@ -130,9 +130,9 @@ impl Mutant {
 }
 
 #[async_trait]
-impl Reconcile for Mutated {
-    fn module(&self) -> String {
-        "mutant".into()
+impl Decide for Mutated {
+    fn digest(&self) -> &str {
+        "mutant"
     }
 
     async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {

@@ -6,13 +6,14 @@
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use host::{
     contract,
-    controller::Reconcile,
+    controller::{Decide, Reconcile},
     gateway::{Answer, Question, SharedGateway, Subject, ask},
     runtime::CallError,
 };
@@ -36,10 +37,19 @@ pub(crate) fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
     serde_json::from_value(json).expect("both sides of the contract serialise alike")
 }
 
+/// Whoever decides in a slot, as long as the simulation runs.
+pub(crate) struct Seat(pub(crate) Arc<dyn Decide>);
+
+impl Reconcile for Seat {
+    fn active(&self) -> Option<Arc<dyn Decide>> {
+        Some(self.0.clone())
+    }
+}
+
 #[async_trait]
-impl Reconcile for Native {
-    fn module(&self) -> String {
-        "native".into()
+impl Decide for Native {
+    fn digest(&self) -> &str {
+        "native"
     }
 
     async fn decide(
