@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use tokio::process::Command;
 
 use super::error::{CompileError, ModuleError};
@@ -22,6 +22,9 @@ const TIME: Duration = Duration::from_secs(60);
 
 /// The child's address space, in bytes. An interpreter takes 340 MiB.
 const MEMORY: u64 = 2 << 30;
+
+/// How much the child stands back behind other processes of its container.
+const NICENESS: i32 = 10;
 
 /// Threads of the child. Each has a stack and an arena in its address space, and the others should have a core too.
 const THREADS: &str = "2";
@@ -89,6 +92,8 @@ impl Compiler {
 pub fn compile_in_this_process(wasm: &Path, code: &Path) -> Result<(), CompileError> {
     let limit = |resource, limit| setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) });
     limit(Resource::As, MEMORY)
+        // Reconciles of the parent come first; at its start there are none.
+        .and_then(|()| nice(NICENESS).map(drop))
         // Should the parent not be there any more to end it.
         .and_then(|()| limit(Resource::Cpu, 2 * TIME.as_secs()))
         .and_then(|()| limit(Resource::Core, 0))
