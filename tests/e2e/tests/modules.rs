@@ -116,7 +116,11 @@ async fn it_reconciles(namespace: &Namespace, admin: &Admin, name: &str) -> Resu
     namespace.ready("Database", name, MINUTE).await?;
     let digest = active(admin).await?["digest"].clone();
     let journals: Value = serde_json::from_str(&admin.ask("/journals/database").await?)?;
-    let ours: Vec<_> = journals.as_array().into_iter().flatten().filter(|journal| journal["subject"]["object"]["name"] == name).collect();
+    let is_ours = |journal: &&Value| {
+        let object = &journal["subject"]["object"];
+        object["name"] == name && object["namespace"] == namespace.name.as_str()
+    };
+    let ours: Vec<_> = journals.as_array().into_iter().flatten().filter(is_ours).collect();
     ensure!(!ours.is_empty() && ours.iter().all(|journal| journal["module"] == digest), "others have decided about {name}");
     Ok(())
 }
