@@ -109,6 +109,7 @@ fn came(answer: Answer) -> Came {
             Came::Rows(sorted(rows.collect()))
         }
         Answer::Error(_, words) => Came::Refused(words),
+        Answer::Lost => Came::Refused("connection closed".into()),
         other => panic!("{other:?}"),
     }
 }
@@ -136,19 +137,21 @@ fn real_rows(rows: Result<Vec<Row>, String>) -> Came {
     };
     match rows {
         Ok(rows) => Came::Rows(sorted(rows.into_iter().map(|row| row.unwrap().into_iter().take(3).map(cell).collect()).collect())),
+        Err(words) if words.ends_with("connection closed") => Came::Refused("connection closed".into()),
         Err(words) => Came::Refused(words),
     }
 }
 
-async fn real_state(cluster: &Cluster, n: usize) -> State {
-    let rows = cluster.ask(n, "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch").await.unwrap();
+/// None where a change of the role has just ended the connection.
+async fn real_state(cluster: &Cluster, n: usize) -> Option<State> {
+    let rows = cluster.ask(n, "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch").await.ok()?;
     let Came::Rows(rows) = real_rows(Ok(rows)) else { unreachable!() };
     let writes = cluster.ask(n, "SELECT n FROM app.t").await;
     let writes = match real_rows(writes) {
         Came::Rows(rows) => rows.iter().map(|row| row[0].parse().unwrap()).collect(),
         Came::Refused(_) => Vec::new(),
     };
-    State { role: rows[0][0].clone(), epoch: rows[0][1].parse().unwrap(), writes: in_order(writes) }
+    Some(State { role: rows[0][0].clone(), epoch: rows[0][1].parse().unwrap(), writes: in_order(writes) })
 }
 
 /// Rows come back sorted as text.
@@ -285,7 +288,7 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
                 let wanted = State { writes: in_order(wanted.writes), ..wanted };
                 loop {
                     let is = real_state(cluster, n).await;
-                    if is == wanted {
+                    if is.as_ref() == Some(&wanted) {
                         break;
                     }
                     assert!(Instant::now() < until, "s{n} of the model is {wanted:?}, the real one {is:?}");

@@ -139,6 +139,8 @@ pub struct Dolt {
     lives: u64,
     transitions: u64,
     stepped: BTreeMap<u64, Stepped>,
+    /// Tries to step down whose connections have been ended.
+    unheard: BTreeSet<u64>,
     later: Vec<(u64, Later)>,
     promoted: Vec<(String, u64)>,
 }
@@ -155,6 +157,7 @@ impl Dolt {
             lives: 0,
             transitions: 0,
             stepped: BTreeMap::new(),
+            unheard: BTreeSet::new(),
             later: Vec::new(),
             promoted: Vec::new(),
         }

@@ -29,6 +29,13 @@ impl fmt::Display for Role {
     }
 }
 
+/// What a try to step down is told while another one waits: by databases, accounts and rights.
+const CONFLICT: [&str; 3] = [
+    "cluster/controller: failed to transition from primary to standby gracefully; did not gain exclusive access to commithooks.",
+    "cluster: mysqldb replication: could not wait for replication. Concurrent waiters conflicted with each other.",
+    "cluster: dolt_branch_control replication: could not wait for replication. Concurrent waiters conflicted with each other.",
+];
+
 /// What a call of a procedure came to.
 pub(super) enum Called {
     /// Done; whether the role is another, which ends the session.
@@ -88,19 +95,22 @@ impl Dolt {
         let server = self.servers.get_mut(name).ok_or("no such server")?;
         server.read_only = true;
         server.connections += 1;
-        if server.transition.is_some() {
-            // The second try fails, and gives the writes back while the first goes on.
+        if let Some(first) = &server.transition {
+            // The second try fails, gives the writes back, and ends the first one's connection, while the first goes on.
             server.read_only = began_as.0 != Role::Primary;
-            return Err(
-                "cluster/controller: failed to transition from primary to standby gracefully; did not gain exclusive access to commithooks."
-                    .into(),
-            );
+            self.unheard.insert(first.id);
+            return Err(CONFLICT.join("\n"));
         }
         self.transitions = id;
         server.transition = Some(Transition { id, epoch, least, caught_up: BTreeSet::new(), began_as });
         self.later.push((self.now + TRANSITION_WAIT, Later::GiveUp { server: name.into(), transition: id }));
         self.look_at_transition(name);
         Ok(Called::Waits(id))
+    }
+
+    /// Whether nobody hears any more what a try to step down comes to.
+    pub(super) fn is_unheard(&self, id: u64) -> bool {
+        self.unheard.contains(&id)
     }
 
     /// What a try to step down came to, once it is known.

@@ -100,6 +100,9 @@ impl Dolt {
 
     /// The answer to a statement that had to wait, once it is known.
     pub fn later_answer(&self, session: &mut Session, id: u64) -> Option<Answer> {
+        if self.is_unheard(id) {
+            return Some(Answer::Lost);
+        }
         let answer = match self.stepped(id)? {
             Ok(rows) => {
                 session.spent = true;
