@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::{
     gateway::{Sim, SimGateway},
     mutant::Mutant,
-    native::{Fixed, Native},
+    native::{Native, Seat},
 };
 
 /// The chart's values: the grants are those that are installed.
@@ -64,11 +64,11 @@ impl Host {
             .iter()
             .map(|(name, slot)| {
                 let native: Arc<dyn Decide> = Arc::new(Native(doltdb::DoltDBReconciler::reconcile));
-                let decider = match mutant {
+                let reconciler = match mutant {
                     Some(mutant) => mutant.of(native),
                     None => native,
                 };
-                Arc::new(Controller::new(name, slot.clone(), Arc::new(Fixed(decider)), shared.clone()))
+                Arc::new(Controller::new(name, slot.clone(), Arc::new(Seat(reconciler)), shared.clone()))
             })
             .collect();
         let tasks = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();

@@ -28,15 +28,6 @@ pub(crate) type Function = fn(&dyn World, &Request) -> Result<Plan, Failure>;
 /// A reconciler, natively.
 pub(crate) struct Native(pub(crate) Function);
 
-/// A slot that always has the same to decide.
-pub(crate) struct Fixed(pub(crate) Arc<dyn Decide>);
-
-impl Reconcile for Fixed {
-    fn active(&self) -> Option<Arc<dyn Decide>> {
-        Some(self.0.clone())
-    }
-}
-
 /// A question whose answer takes time.
 struct Asks(Question);
 
