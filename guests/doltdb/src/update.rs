@@ -110,6 +110,10 @@ fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result
     let primary = observed.servers.get(&leader).and_then(|server| server.as_ref().ok()).ok_or("the primary gives no answer")?;
     for ordinal in (0..replicas).filter(|ordinal| *ordinal != leader) {
         let name = target.pod(ordinal);
+        // Only a primary that is replaced will know it.
+        if !primary.knows(&name) {
+            continue;
+        }
         let follows = observed.servers.get(&ordinal).and_then(|server| server.as_ref().ok());
         if !follows.is_some_and(|server| server.report.role == Role::Standby && server.report.epoch == primary.report.epoch) {
             return Err(format!("{name} does not follow {}", target.pod(leader)));

@@ -10,6 +10,7 @@ use dolt::Role;
 use super::{
     Situation,
     content::{Content, Standing, contents, databases, standing},
+    failover::heard_of,
 };
 
 /// The server that should become primary in the place of the lost one.
@@ -63,12 +64,16 @@ fn most_advanced(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
     let mut candidates = candidates.to_vec();
     candidates.sort_by_key(|ordinal| (*ordinal != preferred, *ordinal));
     let contents = contents(s.world, s.target, &candidates)?;
-    // What is in no commit yet has no order: among those that differ only in that, each has some of the very last changes.
-    for tolerant in [false, true] {
-        for candidate in &candidates {
-            if covers_all(s, *candidate, &contents, tolerant)? {
-                return Ok(*candidate);
-            }
+    for candidate in &candidates {
+        if covers_all(s, *candidate, &contents, false)? {
+            return Ok(*candidate);
+        }
+    }
+    // What is in no commit yet has no order. Of those that differ only in that, the one has most that heard from the primary last.
+    candidates.sort_by_key(|ordinal| heard_of(s, *ordinal).unwrap_or(u64::MAX));
+    for candidate in &candidates {
+        if covers_all(s, *candidate, &contents, true)? {
+            return Ok(*candidate);
         }
     }
     let names: Vec<String> = candidates.iter().map(|ordinal| s.pod_name(*ordinal)).collect();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crds::names;
-use dolt::Role;
+use dolt::{Role, role_statement};
 use sdk::{Header, Level, Query, RowsExt, Severity, Timestamp, Verdict, ident, sql};
 
 use super::{
@@ -22,6 +22,8 @@ const SILENCE: Duration = Duration::from_millis(2_500);
 const UNHEARD: u64 = 3;
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
 const VANISHED: Duration = Duration::from_millis(1_200);
+/// Time for the last question to a server that has ended, in milliseconds. A port on which nobody listens answers at once.
+const LAST_QUESTION: u64 = 300;
 /// How often a silent primary is asked.
 const RETRY: Duration = Duration::from_millis(250);
 /// How long to wait for the return of a primary whose standbys were restarted with it: it has the latest data.
@@ -83,10 +85,19 @@ fn ended(s: &Situation<'_>, primary: i32) -> Step {
                     look_again: Some(left),
                     ..Step::wait(FAILOVER, format!("{name} is gone: its server gets {} ms to end", VANISHED.as_millis()), left)
                 },
+                None if answers(s, primary) => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
                 None => take_over(s, primary, candidate, format!("{name} has ended"), None),
             },
         },
     }
+}
+
+/// Whether a server whose container has ended answers all the same: what is known of pods is always a little old, and it may be back.
+fn answers(s: &Situation<'_>, primary: i32) -> bool {
+    let same_pod = s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended());
+    let endpoint = s.target.servers.pod(primary);
+    let query = Query { endpoint, database: None, statements: vec![role_statement()], deadline: LAST_QUESTION, max_rows: 1 };
+    same_pod && s.world.query(&[query]).pop().is_some_and(|answer| answer.is_ok())
 }
 
 /// Since when the primary's pod is gone, and how much longer its server may run; none where the container is known to have ended.
@@ -147,7 +158,7 @@ fn note(s: &Situation<'_>, heard: u64) {
 }
 
 /// How many seconds ago a standby heard from its primary; none where it has not heard anything since its start.
-fn heard_of(s: &Situation<'_>, standby: i32) -> Option<u64> {
+pub(super) fn heard_of(s: &Situation<'_>, standby: i32) -> Option<u64> {
     let statement =
         sql!("SELECT TIMESTAMPDIFF(SECOND, MAX(last_update), NOW()) FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status"));
     let endpoint = s.target.servers.pod(standby);
