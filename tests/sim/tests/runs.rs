@@ -26,6 +26,8 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::PrimaryKilled3)]
 #[case(Scenario::PrimaryFrozen3)]
 #[case(Scenario::Switchover2)]
+#[case(Scenario::Switchover3)]
+#[case(Scenario::Update3)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
@@ -35,17 +37,16 @@ fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
 #[case(Scenario::Update3)]
 #[case(Scenario::Switchover3)]
 #[case(Scenario::ScaleUp)]
+#[case(Scenario::ScaleDown)]
 fn without_faults_it_goes_as_wished(#[case] scenario: Scenario) {
     let schedules: Vec<Schedule> = (1..=10).map(|seed| Schedule::quiet(scenario, seed)).collect();
     assert_held(&explore(&schedules, &PLAIN));
 }
 
 #[rstest]
-#[case(Scenario::Switchover3)]
-#[case(Scenario::Update3)]
 #[case(Scenario::ScaleUp)]
 #[case(Scenario::ScaleDown)]
-#[ignore = "known: another standby promoted at an epoch that was used, servers that need not follow waited for"]
+#[ignore = "known: when a server is lost early in a change of the number of servers, one that nobody sends to is waited for"]
 fn one_fault_at_each_effect_will_do_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
@@ -88,7 +89,7 @@ fn a_schedule_is_one_run() {
 #[case(Mutant::LaterEpoch, Scenario::Switchover3, "epoch-recorded-before-use")]
 #[case(Mutant::NoStepDown, Scenario::Switchover3, "converges")]
 #[case(Mutant::WrongPod, Scenario::Switchover3, "converges")]
-#[case(Mutant::NoFence, Scenario::PrimaryFrozen3, "converges")]
+#[case(Mutant::NoFence, Scenario::PrimaryFrozen3, "reconciler-healthy")]
 #[case(Mutant::NoLabels, Scenario::Create2, "converges")]
 #[case(Mutant::WrongLabels, Scenario::Create2, "converges")]
 #[case(Mutant::NoServices, Scenario::Switchover3, "converges")]
