@@ -107,7 +107,7 @@ fn still_running(s: &Situation<'_>, primary: i32) -> Option<(Timestamp, Duration
     }
     let now = s.world.now();
     let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
-    let left = VANISHED.checked_sub(Duration::from_millis(now.saturating_sub(since)))?;
+    let left = VANISHED.checked_sub(s.elapsed(since))?;
     (!left.is_zero()).then_some((since, left))
 }
 
@@ -122,14 +122,14 @@ fn patience(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<Duration>
     if since < ended {
         return None;
     }
-    PATIENCE.checked_sub(Duration::from_millis(now.saturating_sub(since))).filter(|left| !left.is_zero())
+    PATIENCE.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero())
 }
 
 fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
     let name = s.pod_name(primary);
     let now = s.world.now();
     let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
-    let quiet = Duration::from_millis(now.saturating_sub(since));
+    let quiet = s.elapsed(since);
     let waiting = |message: String| Step { silent_since: Some(since), look_again: Some(RETRY), ..wait(s, message) };
     if quiet < SILENCE {
         let message = format!("primary {name} gives no answer: {why}");
@@ -212,7 +212,7 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
             }
         };
     };
-    let waited = Duration::from_millis(s.world.now().saturating_sub(transition.since));
+    let waited = s.elapsed(transition.since);
     if waited < FENCE_PATIENCE {
         return fence_step(s, transition, pod.header.clone());
     }

@@ -121,6 +121,13 @@ impl Situation<'_> {
         self.observed.servers.get(&ordinal)?.as_ref().ok()
     }
 
+    /// How long ago something was that the status tells of. A clock that was set back by much makes it long ago: it must not be waited for.
+    fn elapsed(&self, since: Timestamp) -> Duration {
+        const SET_BACK: Timestamp = 10_000;
+        let now = self.world.now();
+        if since > now.saturating_add(SET_BACK) { Duration::from_secs(3_600) } else { Duration::from_millis(now.saturating_sub(since)) }
+    }
+
     fn pod_name(&self, ordinal: i32) -> String {
         self.target.pod(ordinal)
     }

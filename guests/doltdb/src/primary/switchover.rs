@@ -54,7 +54,7 @@ fn finished(s: &Situation<'_>, transition: &Transition) -> Step {
 
 /// A primary that stepped down and got its role back. What spoke for another one still does, but not at once.
 fn rolled_back(s: &Situation<'_>, leader: i32, transition: Transition) -> Step {
-    let waited = Duration::from_millis(s.world.now().saturating_sub(transition.since));
+    let waited = s.elapsed(transition.since);
     if waited >= COOL_DOWN || transition.reason == Reason::Recovery {
         return begin(s, leader);
     }
@@ -227,7 +227,7 @@ fn go_on(s: &Situation<'_>, leader: i32, mut transition: Transition) -> Step {
     transition.fencing = None;
     transition.epoch = transition.epoch.max(s.next_epoch());
     let pause = if transition.failures > 0 { COOL_DOWN } else { SETTLE };
-    let waited = Duration::from_millis(now.saturating_sub(transition.since));
+    let waited = s.elapsed(transition.since);
     if waited < pause && !going {
         return Step { look_again: Some(pause - waited), ..under_way(s, transition) };
     }
