@@ -28,6 +28,8 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::Switchover2)]
 #[case(Scenario::Switchover3)]
 #[case(Scenario::Update3)]
+#[case(Scenario::ScaleUp)]
+#[case(Scenario::ScaleDown)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
@@ -41,14 +43,6 @@ fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
 fn without_faults_it_goes_as_wished(#[case] scenario: Scenario) {
     let schedules: Vec<Schedule> = (1..=10).map(|seed| Schedule::quiet(scenario, seed)).collect();
     assert_held(&explore(&schedules, &PLAIN));
-}
-
-#[rstest]
-#[case(Scenario::ScaleUp)]
-#[case(Scenario::ScaleDown)]
-#[ignore = "known: when a server is lost early in a change of the number of servers, one that nobody sends to is waited for"]
-fn one_fault_at_each_effect_will_do_no_harm(#[case] scenario: Scenario) {
-    assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
 
 #[test]

@@ -175,10 +175,10 @@ impl World for Scene<'_> {
     }
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        let mut queries: Vec<contract::Query> = queries.iter().map(|query| cross(query)).collect();
+        let mut queries: Vec<contract::Query> = queries.iter().map(cross).collect();
         queries.iter_mut().for_each(|query| query.endpoint = endpoint(self.port, "root"));
         let answers = Handle::current().block_on(self.room.sql.query_all(&queries));
-        answers.iter().map(|answer| answer.as_ref().map(|rows| cross(rows)).map_err(|error| cross(error))).collect()
+        answers.iter().map(|answer| answer.as_ref().map(cross).map_err(cross)).collect()
     }
 
     fn now(&self) -> sdk::Timestamp {

@@ -26,8 +26,21 @@ pub(super) fn config(target: &Target, observed: &Observed) -> BTreeMap<String, S
         .collect()
 }
 
-/// The ConfigMap with the files.
-pub(super) fn config_map(target: &Target, config: &BTreeMap<String, String>) -> Value {
+/// Whether the ConfigMap already holds these files.
+pub(super) fn is_there(observed: &Observed, config: &BTreeMap<String, String>) -> bool {
+    observed.config.as_ref().is_some_and(|there| config.iter().all(|(key, file)| there.get(key) == Some(file)))
+}
+
+/// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.
+pub(super) fn config_map(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Value {
+    let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_default();
+    let mut config = config.clone();
+    for ordinal in target.spec.replicas()..running {
+        let key = names::config_key(target.name(), ordinal);
+        if let Some(file) = observed.config.as_ref().and_then(|there| there.get(&key)) {
+            config.insert(key, file.clone());
+        }
+    }
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",

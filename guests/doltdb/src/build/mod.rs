@@ -30,7 +30,7 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
         plan.apply(&service_account::service_account(target));
     }
     let config = config::config(target, observed);
-    plan.apply(&config::config_map(target, &config));
+    plan.apply(&config::config_map(target, observed, &config));
     if target.spec.replicas() > 1 {
         plan.apply(&pdb::pod_disruption_budget(target));
     }
@@ -45,7 +45,7 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
 
 /// Whether the servers' configuration is already what the spec wants.
 pub(crate) fn config_is_there(target: &Target, observed: &Observed) -> bool {
-    observed.config.as_ref() == Some(&config::config(target, observed))
+    config::is_there(observed, &config::config(target, observed))
 }
 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.

@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_millis(2_500);
 /// How long standbys must have heard nothing from it. It tells them that it is there every other second.
 const UNHEARD: u64 = 3;
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
-const VANISHED: Duration = Duration::from_millis(1_200);
+const VANISHED: Duration = Duration::from_secs(1);
 /// Time for the last question to a server that has ended, in milliseconds. A port on which nobody listens answers at once.
 const LAST_QUESTION: u64 = 300;
 /// How often a silent primary is asked.
