@@ -110,6 +110,11 @@ impl Pod {
         self.server().is_some_and(|c| c.last_state.terminated.is_some() || c.state.terminated.is_some())
     }
 
+    /// Whether its server has ended and is not back.
+    pub(crate) fn is_at_its_end(&self) -> bool {
+        self.server().is_some_and(|c| c.state.terminated.is_some())
+    }
+
     fn server(&self) -> Option<&ContainerStatus> {
         self.status.container_statuses.iter().find(|c| c.name == SERVER)
     }

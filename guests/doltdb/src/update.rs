@@ -74,8 +74,21 @@ pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leader
     if primary_stays && all_know(target, observed) { wanted } else { running }
 }
 
+/// How many servers know each other by their configuration.
+///
+/// A server takes nothing from one that it does not know: as long as the primary is one that is going away, all have to know it.
+pub(crate) fn configured(target: &Target, observed: &Observed, leadership: &Leadership) -> i32 {
+    let wanted = target.spec.replicas();
+    let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or(wanted);
+    let primary = match leadership {
+        Leadership::One(leader) => *leader,
+        _ => target.recorded_primary(),
+    };
+    if target.replication.enabled && primary >= wanted { running.max(wanted) } else { wanted }
+}
+
 /// Whether all servers that stay run with the configuration that the spec wants now, as far as that is ours to see to.
-pub(crate) fn all_know(target: &Target, observed: &Observed) -> bool {
+fn all_know(target: &Target, observed: &Observed) -> bool {
     target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
         || (build::config_is_there(target, observed) && stale(target, observed).is_some_and(|stale| stale.is_empty()))
 }

@@ -1,7 +1,8 @@
 //! What can go wrong, in the contract's words. Knows which of the driver's errors and of the server's numbers mean what.
 
+use std::time::Duration;
+
 use mysql_async::{DriverError, IoError, ServerError};
-use tokio::time::Instant;
 
 use super::address::Address;
 use crate::contract::{SqlError, SqlErrorKind};
@@ -35,8 +36,9 @@ impl Failure {
         Self::new(SqlErrorKind::NoCredentials, "secrets could not be read before the deadline")
     }
 
-    pub(super) fn timeout(started: Instant) -> Self {
-        Self::new(SqlErrorKind::Timeout, format!("no answer within {} ms", started.elapsed().as_millis()))
+    /// The limit and not the time that has passed: the same trouble is told in the same words each time.
+    pub(super) fn timeout(limit: Duration) -> Self {
+        Self::new(SqlErrorKind::Timeout, format!("no answer within {} ms", limit.as_millis()))
     }
 
     /// While a connection is made: nothing was sent yet that could take effect.

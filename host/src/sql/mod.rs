@@ -177,7 +177,9 @@ impl Sql {
         let mut session = Session::pooled(&pool, deadline).await.inspect_err(|failure| self.pools.forget_if_gone(&pool, failure))?;
 
         let mut budget = Budget { rows: query.max_rows.min(self.limits.rows), bytes: self.limits.bytes };
-        let answers = timeout_at(deadline, session.read(&statements, &mut budget)).await.unwrap_or_else(|_| Err(Failure::timeout(started)));
+        let answers = timeout_at(deadline, session.read(&statements, &mut budget))
+            .await
+            .unwrap_or_else(|_| Err(Failure::timeout(deadline - started)));
         match &answers {
             Ok(_) => session.give_back(),
             Err(failure) => self.pools.forget_if_gone(&pool, failure),
@@ -208,7 +210,7 @@ impl Sql {
             }
             session.write(&statements).await.map_err(failed)
         };
-        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(failed(Failure::timeout(started))))?;
+        timeout_at(deadline, work).await.unwrap_or_else(|_| Err(failed(Failure::timeout(deadline - started))))?;
         session.give_back();
         Ok(())
     }

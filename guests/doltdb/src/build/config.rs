@@ -14,14 +14,14 @@ use crate::{observe::Observed, target::Target};
 /// The first epoch of a cluster. It counts on an empty volume only.
 const BOOTSTRAP_EPOCH: u32 = 1;
 
-/// The files by their keys.
-pub(super) fn config(target: &Target, observed: &Observed) -> BTreeMap<String, String> {
+/// The files by their keys, for so many servers.
+pub(super) fn config(target: &Target, observed: &Observed, replicas: i32) -> BTreeMap<String, String> {
     let there = observed.config.as_ref();
-    (0..target.spec.replicas())
+    (0..replicas)
         .map(|ordinal| {
             let key = names::config_key(target.name(), ordinal);
             let role = bootstrap_role(target, there, &key, ordinal);
-            (key, file(target, ordinal, role))
+            (key, file(target, ordinal, replicas, role))
         })
         .collect()
 }
@@ -35,7 +35,7 @@ pub(super) fn is_there(observed: &Observed, config: &BTreeMap<String, String>) -
 pub(super) fn config_map(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Value {
     let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_default();
     let mut config = config.clone();
-    for ordinal in target.spec.replicas()..running {
+    for ordinal in i32::try_from(config.len()).unwrap_or(running)..running {
         let key = names::config_key(target.name(), ordinal);
         if let Some(file) = observed.config.as_ref().and_then(|there| there.get(&key)) {
             config.insert(key, file.clone());
@@ -75,7 +75,7 @@ fn bootstrap_role(target: &Target, there: Option<&BTreeMap<String, String>>, key
 }
 
 /// Writing to a string cannot fail, hence the results that are dropped.
-fn file(target: &Target, ordinal: i32, bootstrap_role: &str) -> String {
+fn file(target: &Target, ordinal: i32, replicas: i32, bootstrap_role: &str) -> String {
     let server = &target.spec.server;
     let mut file = String::new();
     let _ = writeln!(file, "behavior:");
@@ -86,7 +86,7 @@ fn file(target: &Target, ordinal: i32, bootstrap_role: &str) -> String {
         let port = server.cluster.remotes_api.port;
         let _ = writeln!(file, "cluster:");
         let _ = writeln!(file, "    standby_remotes:");
-        for peer in (0..target.spec.replicas()).filter(|peer| *peer != ordinal) {
+        for peer in (0..replicas).filter(|peer| *peer != ordinal) {
             let host = names::pod_short_host(target.name(), peer, target.namespace());
             let _ = writeln!(file, "        - name: {}", scalar(&target.pod(peer)));
             let _ = writeln!(file, "          remote_url_template: http://{host}:{port}/{{database}}");

@@ -29,7 +29,7 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
     if !observed.foreign_service_account {
         plan.apply(&service_account::service_account(target));
     }
-    let config = config::config(target, observed);
+    let config = config::config(target, observed, update::configured(target, observed, leadership));
     plan.apply(&config::config_map(target, observed, &config));
     if target.spec.replicas() > 1 {
         plan.apply(&pdb::pod_disruption_budget(target));
@@ -45,7 +45,7 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
 
 /// Whether the servers' configuration is already what the spec wants.
 pub(crate) fn config_is_there(target: &Target, observed: &Observed) -> bool {
-    config::is_there(observed, &config::config(target, observed))
+    config::is_there(observed, &config::config(target, observed, target.spec.replicas()))
 }
 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.

@@ -201,7 +201,9 @@ fn fence_step(s: &Situation<'_>, transition: Transition, pod: Header) -> Step {
 
 /// The pod of the lost primary has been deleted: is it gone?
 fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
-    let there = s.observed.pods.get(&transition.from).filter(|pod| Some(&pod.header.uid) == transition.fencing.as_ref());
+    let fenced = s.observed.pods.get(&transition.from).filter(|pod| Some(&pod.header.uid) == transition.fencing.as_ref());
+    // A container of a deleted pod that has ended is not started again.
+    let there = fenced.filter(|pod| !(pod.header.deleting && pod.body.is_at_its_end()));
     let Some(pod) = there else {
         // It is gone, and with it whatever its server did.
         return match elect(s, transition.from) {

@@ -73,8 +73,7 @@ fn wanted(s: &Situation<'_>, leader: i32) -> Option<(Reason, Option<i32>)> {
         return Some((Reason::Eviction, None));
     }
     if leader >= s.target.spec.replicas() {
-        // Once those that stay have their new configuration: one change of the primary is enough then.
-        return update::all_know(s.target, s.observed).then_some((Reason::ScaleDown, None));
+        return Some((Reason::ScaleDown, None));
     }
     if let Some(wish) = wish(s).filter(|wish| *wish != leader) {
         return Some((Reason::Requested, Some(wish)));
