@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -113,7 +114,16 @@ impl Drop for Server {
     }
 }
 
+/// A port on which nobody listens, each time another one. They lie below those that the system gives to connections, any of which could take
+/// the port before the server does.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("a bound listener").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Two test programs at the same time begin at different places.
+    let first = u16::try_from(std::process::id() % 1_000).expect("less than 1,000") * 10;
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
