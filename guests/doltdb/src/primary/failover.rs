@@ -22,6 +22,8 @@ const SILENCE: Duration = Duration::from_millis(2_500);
 const UNHEARD: u64 = 3;
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
 const VANISHED: Duration = Duration::from_secs(1);
+/// The same, whatever is heard.
+const VANISHED_FOR_GOOD: Duration = Duration::from_secs(5);
 /// Time for the last question to a server that has ended, in milliseconds. A port on which nobody listens answers at once.
 const LAST_QUESTION: u64 = 300;
 /// How often a silent primary is asked.
@@ -79,7 +81,7 @@ fn ended(s: &Situation<'_>, primary: i32) -> Step {
                 look_again: Some(left.min(RETRY)),
                 ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
             },
-            None => match still_running(s, primary) {
+            None => match still_running(s, primary, candidate) {
                 Some((since, left)) => Step {
                     silent_since: Some(since),
                     look_again: Some(left),
@@ -100,15 +102,20 @@ fn answers(s: &Situation<'_>, primary: i32) -> bool {
     same_pod && s.world.query(&[query]).pop().is_some_and(|answer| answer.is_ok())
 }
 
-/// Since when the primary's pod is gone, and how much longer its server may run; none where the container is known to have ended.
-fn still_running(s: &Situation<'_>, primary: i32) -> Option<(Timestamp, Duration)> {
+/// Since when the primary's pod is gone, and when to look again whether its server still runs; none where the container is known to have
+/// ended. A server that goes on taking writes goes on sending them: its successor waits until it has heard nothing for a whole second.
+fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Timestamp, Duration)> {
     if s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) {
         return None;
     }
     let now = s.world.now();
     let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
-    let left = VANISHED.checked_sub(s.elapsed(since))?;
-    (!left.is_zero()).then_some((since, left))
+    let gone = s.elapsed(since);
+    if gone < VANISHED {
+        return Some((since, VANISHED - gone));
+    }
+    let still_heard = gone < VANISHED_FOR_GOOD && heard_of(s, candidate) == Some(0);
+    still_heard.then_some((since, RETRY))
 }
 
 const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it is waited for";
