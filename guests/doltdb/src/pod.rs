@@ -69,10 +69,7 @@ struct Running {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Terminated {
-    finished_at: Option<String>,
-}
+struct Terminated {}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -97,12 +94,9 @@ impl Pod {
         parse_rfc3339(self.server()?.state.running.as_ref()?.started_at.as_deref()?)
     }
 
-    /// When the server that ran here before ended, as far as this pod tells: when the container ended, or when this pod was made in the
-    /// place of another.
-    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
-        let container = self.server().and_then(|c| c.last_state.terminated.as_ref().or(c.state.terminated.as_ref()));
-        let ended = container.and_then(|ended| parse_rfc3339(ended.finished_at.as_deref()?));
-        ended.or_else(|| parse_rfc3339(self.metadata.creation_timestamp.as_deref()?))
+    /// When it was made, maybe in the place of another.
+    pub(crate) fn made_at(&self) -> Option<Timestamp> {
+        parse_rfc3339(self.metadata.creation_timestamp.as_deref()?)
     }
 
     /// Whether a server has run in this very pod and ended.

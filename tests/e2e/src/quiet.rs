@@ -58,7 +58,8 @@ async fn changes(kind: &str, api: &Api<DynamicObject>, start: &str, time: Durati
         let managers = object.metadata.managed_fields.as_deref().unwrap_or_default();
         let last = managers.iter().max_by_key(|entry| entry.time.clone()).and_then(|entry| entry.manager.clone()).unwrap_or_default();
         // What the kubelet reports of pods and their probes is an observation. Nobody has decided anything.
-        if last != "kubelet" {
+        // Events of Kubernetes' own are counted up by their writers long after they happened.
+        if last != "kubelet" && !(kind == "Event" && last.starts_with("kube-")) {
             changes.push(format!("{kind} {} {what}, last written by {last}", object.name_any()));
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Admin, MINUTE, ModuleMap, Namespace, Operator, credentials, database, in_namespace, seconds, shipped, standalone, variant,
+    Admin, MINUTE, ModuleMap, Namespace, Operator, credentials, database, in_namespace, seconds, shipped, standalone, variant, wait_for,
     wait_for_at_once,
 };
 use serde_json::{Value, json};
@@ -194,7 +194,8 @@ async fn after_a_crash(operator: &Operator, map: &ModuleMap) -> Result<()> {
     drop(admin);
     operator.crash().await?;
     operator.back().await?;
-    let now = active(&operator.admin().await?).await?;
+    // The new process answers a moment after it leads.
+    let now = wait_for("the admin server answers", seconds(20), async || active(&operator.admin().await?).await).await?;
     ensure!(now["digest"] == before["digest"], "version {} was active, and {} is", before["version"], now["version"]);
     let log = operator.last_words(1_000).await?;
     ensure!(!log.contains("a module was tried"), "it was tried once more");

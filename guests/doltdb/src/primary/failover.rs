@@ -124,7 +124,8 @@ const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it
 fn patience(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<Duration> {
     let since = s.observed.pods.get(&candidate)?.body.running_since()?;
     let now = s.world.now();
-    let ended = s.observed.pods.get(&primary).and_then(|pod| pod.body.ended_at()).unwrap_or(now);
+    // A new pod whose container has ended already has never served: the primary ended with the pod before it.
+    let ended = s.observed.pods.get(&primary).and_then(|pod| pod.body.made_at()).unwrap_or(now);
     // Times of Kubernetes are whole seconds.
     if since < ended {
         return None;
