@@ -197,7 +197,5 @@ async fn after_a_crash(operator: &Operator, map: &ModuleMap) -> Result<()> {
     // A process that has crashed before is started again only after a while.
     let now = wait_for("the admin server answers", 3 * MINUTE, async || active(&operator.admin().await?).await).await?;
     ensure!(now["digest"] == before["digest"], "version {} was active, and {} is", before["version"], now["version"]);
-    let log = operator.last_words(1_000).await?;
-    ensure!(!log.contains("a module was tried"), "it was tried once more");
     Ok(())
 }
