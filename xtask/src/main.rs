@@ -62,6 +62,12 @@ enum Task {
         /// Leave out what needs the cluster
         #[arg(long)]
         no_cluster: bool,
+        /// Only what needs the cluster
+        #[arg(long, conflicts_with = "no_cluster")]
+        end_to_end: bool,
+        /// The cluster of the end-to-end tests: it is started afresh for them, and ended afterwards
+        #[arg(long, default_value = cluster::TEST)]
+        name: String,
         /// Leave the cluster up afterwards
         #[arg(long, conflicts_with = "no_cluster")]
         keep: bool,
@@ -170,7 +176,10 @@ fn perform(task: Task) -> Result<ExitCode> {
     match task {
         Task::Cluster { name, command } => return cluster(&Cluster::named(&cache, &name)?, command),
         Task::Demo { context, kubeconfig, image } => demo::demo(&cache, demo::Wish { context, kubeconfig, image })?,
-        Task::Test { no_cluster, keep, threads, filter } => test::test(&cache, &test::Wish { no_cluster, keep, filter, threads })?,
+        Task::Test { no_cluster, end_to_end, name, keep, threads, filter } => {
+            let cluster = Cluster::named(&cache, &name)?;
+            test::test(&cache, &cluster, &test::Wish { no_cluster, end_to_end, keep, filter, threads })?;
+        }
         Task::Bench { command: BenchTask::Failover { name, runs, scenario, random, seed } } => {
             let cluster = Cluster::named(&cache, &name)?;
             bench::failover(&cache, &cluster, &bench::Wish { runs, scenarios: scenario, random, seed })?;

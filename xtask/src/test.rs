@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::cache::Cache;
-use crate::cluster::{Cluster, TEST};
+use crate::cluster::Cluster;
 use crate::deploy::{NAMESPACE, Site};
 use crate::images::{Image, base, operator};
 use crate::run::{self, output, say};
@@ -26,6 +26,8 @@ use crate::{cargo, guests, preflight};
 pub(crate) struct Wish {
     /// Leave the end-to-end tests out.
     pub(crate) no_cluster: bool,
+    /// Leave out what needs none.
+    pub(crate) end_to_end: bool,
     /// Leave the cluster up afterwards.
     pub(crate) keep: bool,
     /// Only tests whose name contains this.
@@ -62,7 +64,7 @@ struct Tally {
 ///
 /// # Errors
 /// When something is missing or a test fails.
-pub(crate) fn test(cache: &Cache, wish: &Wish) -> Result<()> {
+pub(crate) fn test(cache: &Cache, cluster: &Cluster, wish: &Wish) -> Result<()> {
     let started = Instant::now();
     preflight::demand("building the guests", &preflight::for_guests(), "")?;
     if !wish.no_cluster {
@@ -70,14 +72,40 @@ pub(crate) fn test(cache: &Cache, wish: &Wish) -> Result<()> {
         preflight::demand("the tests' cluster", &preflight::for_cluster(), hint)?;
     }
     let mut tally = Tally::default();
-    let outcome = parts(cache, wish, &mut tally);
+    let outcome = parts(cache, cluster, wish, &mut tally);
     println!("{}", tally.line(started.elapsed().as_secs()));
     outcome?;
     if tally.failures.is_empty() { Ok(()) } else { bail!("failed: {}", tally.failures.join(", ")) }
 }
 
-fn parts(cache: &Cache, wish: &Wish, tally: &mut Tally) -> Result<()> {
+fn parts(cache: &Cache, cluster: &Cluster, wish: &Wish, tally: &mut Tally) -> Result<()> {
     let modules = guests::build(cache)?;
+    if wish.end_to_end {
+        tally.skipped.push("what needs no cluster (--end-to-end)".to_owned());
+    } else {
+        without_cluster(cache, wish, &modules, tally)?;
+    }
+    if wish.no_cluster {
+        tally.skipped.push("end to end (--no-cluster)".to_owned());
+        return Ok(());
+    }
+    let binaries = end_to_end_binaries(cache)?;
+    let outcome = end_to_end(cache, wish, cluster, &binaries, &modules, tally);
+    if outcome.is_err() || tally.failures.iter().any(|part| part == END_TO_END) {
+        // Also after an interruption: what was seen until then is worth as much.
+        run::forget_interruption();
+        say(format_args!("what the cluster looked like: {}", dump(cache, cluster).display()));
+    }
+    if wish.keep {
+        say(format_args!("the cluster stays: cargo xtask cluster --name {} status", cluster.name()));
+    } else {
+        run::forget_interruption();
+        cluster.down()?;
+    }
+    outcome
+}
+
+fn without_cluster(cache: &Cache, wish: &Wish, modules: &Path, tally: &mut Tally) -> Result<()> {
     let tools = match preflight::for_programs().first() {
         None => Some((programs::dolt(cache)?.join("dolt"), programs::helm(cache)?.join("helm"))),
         Some(missing) => {
@@ -99,28 +127,8 @@ fn parts(cache: &Cache, wish: &Wish, tally: &mut Tally) -> Result<()> {
         Some((dolt, helm)) => units.env("DOLT_BIN", dolt).env("HELM", helm),
         None => units.args(NEED_TOOLS.iter().flat_map(|package| ["--exclude", package])),
     };
-    units.args(["--no-fail-fast", "--"]).args(&filter).env("MODULES_DIR", &modules);
-    tally.part("no cluster", &mut units)?;
-
-    if wish.no_cluster {
-        tally.skipped.push("end to end (--no-cluster)".to_owned());
-        return Ok(());
-    }
-    let binaries = end_to_end_binaries(cache)?;
-    let cluster = Cluster::named(cache, TEST)?;
-    let outcome = end_to_end(cache, wish, &cluster, &binaries, &modules, tally);
-    if outcome.is_err() || tally.failures.iter().any(|part| part == END_TO_END) {
-        // Also after an interruption: what was seen until then is worth as much.
-        run::forget_interruption();
-        say(format_args!("what the cluster looked like: {}", dump(cache, &cluster).display()));
-    }
-    if wish.keep {
-        say("the cluster stays: cargo xtask cluster --name test status");
-    } else {
-        run::forget_interruption();
-        cluster.down()?;
-    }
-    outcome
+    units.args(["--no-fail-fast", "--"]).args(&filter).env("MODULES_DIR", modules);
+    tally.part("no cluster", &mut units)
 }
 
 /// The packages whose tests need a program that is built from Go modules: one starts Dolt servers, one renders the chart.
