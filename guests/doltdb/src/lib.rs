@@ -156,7 +156,7 @@ impl Decision<'_> {
         // What is done about the primary is told by a condition and an event of its own.
         report(world, &mut conditions, plan, &ready, warn && step.verdict.is_none());
         if let Some((verdict, warn)) = &step.verdict
-            && conditions.set(world, "PrimarySwitched", verdict)
+            && conditions.set(world, primary::SWITCHED, verdict)
             && !verdict.holds
         {
             let severity = if *warn { Severity::Warning } else { Severity::Normal };

@@ -21,6 +21,7 @@ use dolt::{Role, WRITE_DEADLINE, role_statement};
 use sdk::{Execution, Guard, Header, Outcome, Severity, Timestamp, Value, Verdict, World, sql, value};
 
 pub(crate) use failover::FENCE_GRACE;
+pub(crate) use switchover::SWITCHED;
 pub(crate) use transition::{Reason, Transition};
 
 use crate::{

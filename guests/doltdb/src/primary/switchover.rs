@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crds::names;
+use crds::{ConditionStatus, names};
 use dolt::Role;
 use sdk::{Severity, Verdict};
 
@@ -26,6 +26,8 @@ pub(super) const QUICKLY: Duration = Duration::from_millis(500);
 
 /// The condition's reason while a change is under way, and after it, as they have always been.
 const SWITCH: &str = "SwitchPrimary";
+/// The condition that tells of it.
+pub(crate) const SWITCHED: &str = "PrimarySwitched";
 
 /// The step of a cluster with one primary that answers.
 pub(super) fn led(s: &Situation<'_>, leader: i32) -> Step {
@@ -94,7 +96,12 @@ fn wish(s: &Situation<'_>) -> Option<i32> {
 }
 
 fn begin(s: &Situation<'_>, leader: i32) -> Step {
-    let Some((reason, fixed)) = wanted(s, leader) else { return Step { fulfilled: true, ..Step::default() } };
+    let Some((reason, fixed)) = wanted(s, leader) else {
+        // A change that was never told to be over, by whomever: with this primary it is.
+        let unfinished =
+            s.target.status.conditions.iter().any(|condition| condition.type_ == SWITCHED && condition.status == ConditionStatus::False);
+        return Step { fulfilled: true, verdict: unfinished.then(|| (complete(s, leader), false)), ..Step::default() };
+    };
     let to = match choose(s, leader, reason, fixed) {
         Ok(to) => to,
         Err(why) => {
