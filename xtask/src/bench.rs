@@ -31,7 +31,8 @@ pub(crate) struct Wish {
 /// When something is missing, doesn't build, or a figure is not as wanted.
 pub(crate) fn failover(cache: &Cache, cluster: &Cluster, wish: &Wish) -> Result<()> {
     preflight::demand("the cluster of the measurements", &preflight::for_cluster(), "")?;
-    let program = program(cache, "failover")?;
+    say("building the program failover");
+    let program = cargo::program(cache, "failover")?;
     let image = operator::build(cache)?;
     let found = cluster.running();
     cluster.up()?;
@@ -68,13 +69,6 @@ impl Wish {
     fn typed(&self) -> String {
         format!("cargo xtask bench failover {}", self.arguments().join(" "))
     }
-}
-
-/// Builds a measuring program with the features that the tests' build has, so that nothing is built twice.
-fn program(cache: &Cache, name: &str) -> Result<std::path::PathBuf> {
-    say(format_args!("building the program {name}"));
-    run::run(cargo::product(cache).args(["build", "--quiet", "--release", "--workspace", "--exclude", "xtask", "--bin", name]))?;
-    Ok(cache.target().join("release").join(name))
 }
 
 /// The commit of this checkout, and whether it is all that was measured.

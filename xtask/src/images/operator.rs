@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Build, Files, Image, base};
 use crate::cache::{Cache, digest};
-use crate::run::{run, say};
+use crate::run::say;
 use crate::{cargo, guests, repo};
 
 /// Where the image is called in development; the tag changes with what is in it.
@@ -20,8 +20,8 @@ pub(crate) const REPOSITORY: &str = "localhost/doltdb-operator";
 pub(crate) fn build(cache: &Cache) -> Result<Image> {
     let modules = guests::build(cache)?;
     say("building the operator");
-    run(cargo::product(cache).args(["build", "--quiet", "--release", "--package", "doltdb-operator", "--bin", "doltdb-operator"]))?;
-    image(cache, &cache.target().join("release/doltdb-operator"), &modules)
+    let binary = cargo::program(cache, "doltdb-operator")?;
+    image(cache, &binary, &modules)
 }
 
 fn image(cache: &Cache, binary: &Path, modules: &Path) -> Result<Image> {
@@ -53,6 +53,6 @@ fn image(cache: &Cache, binary: &Path, modules: &Path) -> Result<Image> {
         stage: Some(("build", &stage)),
     };
     let image = build.image(cache)?;
-    cache.keep_newest("images", "operator", 4);
+    cache.keep_newest("images", "operator", 10);
     Ok(image)
 }
