@@ -284,6 +284,12 @@ async fn dispatch(mut changes: UnboundedReceiver<Change>, controllers: HashMap<S
 
 /// Every kind that the settings name, and Secrets.
 fn kinds(settings: &Settings) -> BTreeSet<Resource> {
-    let secrets = Resource { api_version: "v1".into(), kind: "Secret".into(), resource: "secrets".into(), cluster_scoped: false };
+    let secrets = Resource {
+        api_version: "v1".into(),
+        kind: "Secret".into(),
+        resource: "secrets".into(),
+        cluster_scoped: false,
+        namespaces: Vec::new(),
+    };
     settings.reconcilers.values().flat_map(Reconciler::kinds).cloned().chain([secrets]).collect()
 }

@@ -214,6 +214,9 @@ pub struct Resource {
     /// Whether objects of the kind live in no namespace.
     #[serde(default)]
     pub cluster_scoped: bool,
+    /// Namespaces besides the reconciled object's own where objects of the kind may be read; `*` for all. Other verbs don't go there.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
 }
 
 /// What a reconciler may do. Absent means no.
@@ -228,7 +231,8 @@ pub struct Grant {
     pub delete: Vec<Resource>,
     /// Kinds whose labels it may patch.
     pub label: Vec<Resource>,
-    /// Names of Secrets whose digests it may read and whose values it may refer to; `*` stands for any run of characters.
+    /// Names of Secrets whose digests it may read and whose values it may refer to; `*` stands for any run of characters. A name is of the
+    /// reconciled object's own namespace, `namespace/name` of that one.
     pub secrets: Vec<String>,
     /// Names of Secrets that it may have generated.
     pub generate_secrets: Vec<String>,

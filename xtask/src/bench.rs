@@ -30,9 +30,26 @@ pub(crate) struct Wish {
 /// # Errors
 /// When something is missing, doesn't build, or a figure is not as wanted.
 pub(crate) fn failover(cache: &Cache, cluster: &Cluster, wish: &Wish) -> Result<()> {
+    let mut arguments = wish.arguments();
+    arguments.extend(["--command".to_owned(), wish.typed()]);
+    measure(cache, cluster, "failover", &arguments, "failover.md")
+}
+
+/// Measures many Users and Grants, so many of each, and writes a section of `docs/performance.md`.
+///
+/// # Errors
+/// As [`failover`].
+pub(crate) fn objects(cache: &Cache, cluster: &Cluster, count: u32) -> Result<()> {
+    let typed = format!("cargo xtask bench objects --count {count}");
+    let arguments = ["--count".to_owned(), count.to_string(), "--command".to_owned(), typed];
+    measure(cache, cluster, "objects", &arguments, "performance.md")
+}
+
+/// Runs a measuring program on a cluster with the operator, which is started for it where it doesn't run.
+fn measure(cache: &Cache, cluster: &Cluster, program_name: &str, arguments: &[String], page: &str) -> Result<()> {
     preflight::demand("the cluster of the measurements", &preflight::for_cluster(), "")?;
-    say("building the program failover");
-    let program = cargo::program(cache, "failover")?;
+    say(format_args!("building the program {program_name}"));
+    let program = cargo::program(cache, program_name)?;
     let image = operator::build(cache)?;
     let found = cluster.running();
     cluster.up()?;
@@ -41,8 +58,8 @@ pub(crate) fn failover(cache: &Cache, cluster: &Cluster, wish: &Wish) -> Result<
         Site::Ours(cluster.clone()).install(image.name(), &cluster.logs().join("helm.log"))?;
         let mut bench = cluster.command(&program)?;
         test::tell(&mut bench, &image);
-        bench.args(wish.arguments()).args(["--command", &wish.typed(), "--commit", &commit()?]);
-        bench.arg("--document").arg(document("failover.md")?);
+        bench.args(arguments).args(["--commit", &commit()?]);
+        bench.arg("--document").arg(document(page)?);
         ensure!(run::status(&mut bench)?.success(), "not everything is as wanted; what is not stands above");
         Ok(())
     })();

@@ -130,6 +130,15 @@ enum BenchTask {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// How soon many Users and Grants are ready, and what they cost at rest
+    Objects {
+        /// Which cluster; one that doesn't run is started for this, and ended afterwards
+        #[arg(long, default_value = cluster::BENCH)]
+        name: String,
+        /// Users, and as many Grants
+        #[arg(long, default_value_t = 200)]
+        count: u32,
+    },
 }
 
 #[derive(Subcommand)]
@@ -184,6 +193,7 @@ fn perform(task: Task) -> Result<ExitCode> {
             let cluster = Cluster::named(&cache, &name)?;
             bench::failover(&cache, &cluster, &bench::Wish { runs, scenarios: scenario, random, seed })?;
         }
+        Task::Bench { command: BenchTask::Objects { name, count } } => bench::objects(&cache, &Cluster::named(&cache, &name)?, count)?,
         Task::Guests { output } => {
             let built = guests::build(&cache)?;
             output.iter().try_for_each(|folder| guests::copy(&built, folder))?;

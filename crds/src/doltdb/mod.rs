@@ -1,5 +1,6 @@
 //! DoltDB: a Dolt server, alone or as a primary with standbys. This file owns the spec; its parts are in the files beside it.
 
+mod ignored;
 mod replication;
 mod server;
 mod status;
@@ -51,11 +52,11 @@ pub struct DoltDBSpec {
     /// One server takes writes, the others follow it. Absent means no replication.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replication: Option<ReplicationSpec>,
-    /// How servers of a cluster stay in step. Only `DirectStandby` has an effect today.
+    /// How servers of a cluster stay in step. Only `DirectStandby` has an effect, the condition `SpecHonored` says so of others.
     pub replication_strategy: ReplicationStrategy,
     /// Order in which pods are replaced when their template changes.
     pub update_strategy: UpdateStrategy,
-    /// Reserved: has no effect today.
+    /// Reserved: true has no effect, as the condition `SpecHonored` says.
     pub auto_minor_version_upgrade: bool,
     /// Settings of the Dolt server.
     pub server: Server,
@@ -99,7 +100,12 @@ pub struct DoltDBSpec {
     /// How pods are spread over zones and nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
-    /// Deprecated and without effect: set `server.listener.maxConnections`. Default: 128.
+    /// Other namespaces whose objects may refer to this DoltDB by `doltDBRef`; `*` for all. Whoever may make such objects there rules the
+    /// databases and accounts here, as an administrator does. Default: none, only objects of this DoltDB's own namespace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_namespaces: Vec<String>,
+    /// Deprecated and without effect: set `server.listener.maxConnections`. Default: 128. Of another value the condition `SpecHonored` says
+    /// so.
     pub max_connections: i32,
 }
 
@@ -130,6 +136,7 @@ impl Default for DoltDBSpec {
             tolerations: Vec::new(),
             node_selector: BTreeMap::new(),
             topology_spread_constraints: Vec::new(),
+            allowed_namespaces: Vec::new(),
             max_connections: 128,
         }
     }
@@ -144,6 +151,11 @@ impl DoltDBSpec {
     /// `spec.replication` with its defaults.
     pub fn replication(&self) -> Replication {
         self.replication.as_ref().map(ReplicationSpec::resolve).unwrap_or_default()
+    }
+
+    /// Whether objects of another namespace may refer to this DoltDB.
+    pub fn allows(&self, namespace: &str) -> bool {
+        self.allowed_namespaces.iter().any(|allowed| allowed == "*" || allowed == namespace)
     }
 
     /// Image with its tag.

@@ -45,6 +45,8 @@ fn doltdb() -> Vec<Rule> {
         ("DoltDBSpec", "replicas", json!({"minimum": 1})),
         ("DoltDBSpec", "maxConnections", json!({"minimum": 10})),
         ("DoltDBSpec", "terminationGracePeriodSeconds", json!({"minimum": 0})),
+        ("DoltDBSpec", "allowedNamespaces", json!({"maxItems": 100, "x-kubernetes-list-type": "set"})),
+        ("DoltDBSpec", "allowedNamespaces[]", json!({"maxLength": 63, "pattern": r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"})),
         ("PrimarySpec", "podIndex", json!({"minimum": 0})),
         ("ReplicationSpec", "ackWritesTimeoutSeconds", json!({"minimum": 0, "maximum": 60})),
         ("Storage", "size", cel("quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0", "size may grow but not shrink")),

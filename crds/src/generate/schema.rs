@@ -33,7 +33,10 @@ impl Definitions {
         for (name, schema) in &mut self.types {
             without_unions(schema);
             match name.starts_with("io.k8s.") {
-                true => core_lists(name, schema),
+                true => {
+                    core_lists(name, schema);
+                    sentences(schema);
+                }
                 false => unwrapped(schema),
             }
         }
@@ -175,6 +178,32 @@ fn core_lists(name: &str, schema: &mut Value) {
             };
             merge(property, &keywords);
         }
+    }
+}
+
+/// Makes sentences of Kubernetes' own texts, some of which begin with a field's name or lack a full stop. One that ends with an address is left.
+fn sentences(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value {
+                    Value::String(text) if key == "description" => {
+                        let trimmed = text.trim();
+                        let stop = if trimmed.ends_with('.') || trimmed.rsplit(' ').next().is_some_and(|word| word.contains("://")) {
+                            ""
+                        } else {
+                            "."
+                        };
+                        let mut letters = trimmed.chars();
+                        *text =
+                            letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>() + stop).unwrap_or_default();
+                    }
+                    value => sentences(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(sentences),
+        _ => {}
     }
 }
 

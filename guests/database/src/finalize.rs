@@ -1,8 +1,8 @@
 //! What happens when the object is deleted: the database goes too, unless the user wants it kept or somebody else needs it.
 
-use crds::{API_VERSION, Database, DatabaseSpec, names::FINALIZER_DATABASE};
-use dolt::{Claim, Round, keep};
-use sdk::{Failure, Plan, Selector, Typed, World, ident, sql};
+use crds::{Database, DatabaseSpec, DoltDB, names::FINALIZER_DATABASE};
+use dolt::{Claim, Round, claims, is_about, keep, name_for};
+use sdk::{Failure, Plan, Typed, World, ident, sql};
 
 use crate::{observe, status};
 
@@ -14,9 +14,10 @@ pub(crate) fn finalize(round: &Round<'_>, database: &Typed<Database>) -> Result<
         Ok(target) => target,
         Err(plan) => return Ok(plan),
     };
-    if let Some(other) = others(round.world, database)?.first() {
+    if let Some(other) = others(round.world, &target, database)?.first() {
         let mut plan = Plan::new();
-        keep(&mut plan, "DatabaseKept", &format!("{kept}: Database \"{}\" is about it too", other.header.name));
+        let other = name_for(&database.header.namespace, &other.header);
+        keep(&mut plan, "DatabaseKept", &format!("{kept}: Database \"{other}\" is about it too"));
         plan.finalizer(FINALIZER_DATABASE, false);
         return Ok(plan);
     }
@@ -34,19 +35,19 @@ pub(crate) fn finalize(round: &Round<'_>, database: &Typed<Database>) -> Result<
 }
 
 /// Other Databases that are about the same database of the same DoltDB and stay.
-pub(crate) fn others(world: &dyn World, database: &Typed<Database>) -> Result<Vec<Typed<Claim<DatabaseSpec>>>, Failure> {
-    let header = &database.header;
-    let selector = Selector::new(API_VERSION, Database::KIND, &header.namespace).fields(&[
-        "/spec/name",
-        "/spec/doltDBRef",
-        "/spec/doltIgnorePatterns",
-    ]);
-    let spec = &database.body.spec;
-    let mut others = world.select_as::<Claim<DatabaseSpec>>(&selector)?;
+pub(crate) fn others(
+    world: &dyn World,
+    target: &Typed<DoltDB>,
+    database: &Typed<Database>,
+) -> Result<Vec<Typed<Claim<DatabaseSpec>>>, Failure> {
+    let mut others = claims::<Claim<DatabaseSpec>>(world, target, Database::KIND, |databases| {
+        databases.fields(&["/spec/name", "/spec/doltDBRef", "/spec/doltIgnorePatterns"])
+    })?;
     others.retain(|other| {
-        let of_same_server = other.body.spec.dolt_db_ref.name == spec.dolt_db_ref.name
-            && other.body.spec.dolt_db_ref.namespace_or(&header.namespace) == header.namespace;
-        other.header.uid != header.uid && !other.header.deleting && of_same_server && other.body.spec.name.eq_ignore_ascii_case(&spec.name)
+        let spec = &other.body.spec;
+        let concerned = is_about(target, &other.header.namespace, &spec.dolt_db_ref);
+        let same = spec.name.eq_ignore_ascii_case(&database.body.spec.name);
+        other.header.uid != database.header.uid && !other.header.deleting && concerned && same
     });
     Ok(others)
 }

@@ -9,7 +9,7 @@ mod patterns;
 mod validate;
 mod work;
 
-use crds::{API_VERSION, Database, names::FINALIZER_DATABASE};
+use crds::{API_VERSION, Database, DoltDB, names::FINALIZER_DATABASE};
 use dolt::{Primary, Round, invalid_spec};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Typed, World, kind};
 use serde_json::{Value as Json, json};
@@ -25,7 +25,7 @@ sdk::export!(crate::DatabaseReconciler);
 impl Reconciler for DatabaseReconciler {
     fn describe() -> Description {
         let mut permissions = dolt::permissions();
-        permissions.extend([Permission::Read(kind(API_VERSION, Database::KIND)), Permission::Secret("*-credentials".to_owned())]);
+        permissions.push(Permission::Read(kind(API_VERSION, Database::KIND)));
         Description {
             name: "database".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -45,22 +45,23 @@ impl Reconciler for DatabaseReconciler {
         if let Some(obstacle) = invalid_spec(&validate::mistakes(spec)) {
             return round.blocked(&obstacle, status(&database.body.status.applied_ignore_patterns));
         }
-        match round.primary()? {
-            Ok(primary) => work(&round, &database, &primary),
+        let target = round.target()?;
+        match target.and_then(|target| round.primary_of(&target).map(|primary| (target, primary))) {
+            Ok((target, primary)) => work(&round, &target, &database, &primary),
             Err(obstacle) => round.blocked(&obstacle, status(&database.body.status.applied_ignore_patterns)),
         }
     }
 }
 
 /// Compares, and writes what is missing.
-fn work(round: &Round<'_>, database: &Typed<Database>, primary: &Primary) -> Result<Plan, Failure> {
+fn work(round: &Round<'_>, target: &Typed<DoltDB>, database: &Typed<Database>, primary: &Primary) -> Result<Plan, Failure> {
     let spec = &database.body.spec;
     let applied = &database.body.status.applied_ignore_patterns;
     let observed = match Observed::of(round.world, primary, spec) {
         Ok(observed) => observed,
         Err(error) => return round.blocked(&round.unreadable(error), status(applied)),
     };
-    let leaving = patterns::leaving(round.world, database, &observed)?;
+    let leaving = patterns::leaving(round.world, target, database, &observed)?;
     let work = work::missing(primary, spec, &observed, &leaving);
     let settled = observed.remark(spec).map_or_else(|| "Created".to_owned(), |remark| format!("Created; {remark}"));
     let own =

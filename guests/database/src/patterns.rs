@@ -5,19 +5,24 @@
 
 use std::collections::BTreeSet;
 
-use crds::Database;
+use crds::{Database, DoltDB};
 use sdk::{Failure, Typed, World};
 
 use crate::{finalize::others, observe::Observed};
 
 /// The patterns on the server that have left the spec.
-pub(crate) fn leaving(world: &dyn World, database: &Typed<Database>, observed: &Observed) -> Result<BTreeSet<String>, Failure> {
+pub(crate) fn leaving(
+    world: &dyn World,
+    target: &Typed<DoltDB>,
+    database: &Typed<Database>,
+    observed: &Observed,
+) -> Result<BTreeSet<String>, Failure> {
     let wanted = &database.body.spec.dolt_ignore_patterns;
     let applied = &database.body.status.applied_ignore_patterns;
     let mut leaving: BTreeSet<String> =
         applied.iter().filter(|pattern| !wanted.contains(pattern) && observed.patterns.contains_key(*pattern)).cloned().collect();
     if !leaving.is_empty() {
-        for other in others(world, database)? {
+        for other in others(world, target, database)? {
             leaving.retain(|pattern| !other.body.spec.dolt_ignore_patterns.contains(pattern));
         }
     }

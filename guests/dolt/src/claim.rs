@@ -1,7 +1,8 @@
 //! Which of several objects about one thing on a server counts: the oldest one. Who asks decides what is one thing.
 
-use sdk::{Header, Typed};
-use serde::Deserialize;
+use crds::{API_VERSION, DoltDB};
+use sdk::{Failure, Header, Selector, Typed, World};
+use serde::{Deserialize, de::DeserializeOwned};
 
 /// What is read of the metadata of an object that may be about the same thing: a field mask has to name it.
 pub const CREATED: &str = "/metadata/creationTimestamp";
@@ -28,4 +29,23 @@ pub struct Claim<S> {
 pub fn is_older<S>(one: &Typed<Claim<S>>, other: (&Header, &str)) -> bool {
     let of = |time: &str, header: &Header| (time.to_owned(), header.uid.clone(), header.namespace.clone(), header.name.clone());
     of(&one.body.metadata.creation_timestamp, &one.header) < of(other.1, other.0)
+}
+
+/// The objects of a kind that may be about a DoltDB, narrowed down by `narrow`: those of its namespace, and of all others where it allows some.
+///
+/// # Errors
+/// When the host cannot answer.
+pub fn claims<T: DeserializeOwned>(
+    world: &dyn World,
+    target: &Typed<DoltDB>,
+    kind: &str,
+    narrow: impl FnOnce(Selector) -> Selector,
+) -> Result<Vec<Typed<T>>, Failure> {
+    let namespace = if target.body.spec.allowed_namespaces.is_empty() { &target.header.namespace } else { "" };
+    world.select_as(&narrow(Selector::new(API_VERSION, kind, namespace)))
+}
+
+/// An object's name for one that is in `namespace`.
+pub fn name_for(namespace: &str, header: &Header) -> String {
+    if header.namespace == namespace { header.name.clone() } else { header.qualified_name() }
 }

@@ -14,10 +14,10 @@ mod servers;
 mod settings;
 
 pub use account::Account;
-pub use claim::{CREATED, Claim, is_older};
+pub use claim::{CREATED, Claim, claims, is_older, name_for};
 pub use condition::{Obstacle, READY, report};
 pub use primary::{Primary, find_primary, permissions};
-pub use reference::resolve;
+pub use reference::{is_about, resolve};
 pub use role::{Report, Role, role_statement};
 pub use round::{Round, invalid_spec, keep};
 pub use servers::{READ_DEADLINE, Servers, WRITE_DEADLINE};

@@ -11,13 +11,14 @@ use crate::{Account, Obstacle, Report, Role, Servers, WRITE_DEADLINE, role::role
 /// How long to wait before asking again for a primary that does not answer.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// What finding a primary and writing to it takes, but for the Secret of the account: the DoltDB, and the primary by its Service or the first
-/// pod of a DoltDB without replication, in any namespace and DNS domain.
+/// What finding a primary and writing to it takes: the DoltDB and its account, of whatever namespace, and the primary by its Service or the
+/// first pod of a DoltDB without replication, in any namespace and DNS domain.
 pub fn permissions() -> Vec<Permission> {
     let servers = ["*-primary.*.svc.*", "*-0.*-internal.*.svc.*"].map(ToOwned::to_owned);
     let reads = servers.clone().map(Permission::SqlRead);
     let writes = servers.map(Permission::SqlWrite);
-    [Permission::Read(kind(API_VERSION, DoltDB::KIND))].into_iter().chain(reads).chain(writes).collect()
+    let account = Permission::Secret("*/*-credentials".to_owned());
+    [Permission::Read(kind(API_VERSION, DoltDB::KIND)), account].into_iter().chain(reads).chain(writes).collect()
 }
 
 /// A server that takes writes.

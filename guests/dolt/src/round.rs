@@ -36,13 +36,12 @@ impl<'a> Round<'a> {
         Ok(Self { world, request, settings: request.settings_as()?, doltdb, template })
     }
 
-    /// The server that takes the writes of the DoltDB that the object refers to.
+    /// The DoltDB that the object refers to.
     ///
     /// # Errors
     /// When the host cannot answer.
-    pub fn primary(&self) -> Result<Result<Primary, Obstacle>, Failure> {
-        let target = resolve(self.world, &self.request.object.header.namespace, self.doltdb)?;
-        Ok(target.and_then(|target| self.primary_of(&target)))
+    pub fn target(&self) -> Result<Result<Typed<DoltDB>, Obstacle>, Failure> {
+        resolve(self.world, &self.request.object.header.namespace, self.doltdb)
     }
 
     /// The server that takes the writes of a DoltDB.
@@ -134,7 +133,7 @@ impl<'a> Round<'a> {
             return Ok(Err(plan));
         }
         if self.template.cleanup_policy() != CleanupPolicy::Skip {
-            match resolve(self.world, &self.request.object.header.namespace, self.doltdb)? {
+            match self.target()? {
                 Ok(target) if !target.header.deleting => return Ok(Ok(target)),
                 Ok(_) => {}
                 Err(obstacle) if obstacle.reason == "DoltDBNotFound" => {}

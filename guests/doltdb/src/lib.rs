@@ -172,6 +172,13 @@ impl Decision<'_> {
         {
             plan.event(Severity::Warning, &verdict.reason, "Resize", verdict.message.clone());
         }
+        let honored = status::honored_verdict(&target.spec.ignored(), conditions.get("SpecHonored").is_some());
+        if let Some(verdict) = honored
+            && conditions.set(world, "SpecHonored", &verdict)
+            && !verdict.holds
+        {
+            plan.event(Severity::Warning, &verdict.reason, "Reconcile", verdict.message.clone());
+        }
         let seen = highest_epoch(&observed.servers, target.recorded_epoch());
         let epoch = match step.act {
             Some(Act::Promote { epoch, .. }) => seen.max(epoch),

@@ -11,9 +11,10 @@ mod privilege;
 mod validate;
 mod work;
 
-use crds::{API_VERSION, Grant, User, names::FINALIZER_GRANT, names::LABEL_ACCOUNT};
-use dolt::{Account, Obstacle, Primary, Round, invalid_spec};
-use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Selector, Typed, World, kind};
+use crds::{API_VERSION, DoltDB, DoltDBRef, Grant, User, names::FINALIZER_GRANT, names::LABEL_ACCOUNT};
+use dolt::{Account, Claim, Obstacle, Primary, Round, claims, invalid_spec, is_about, name_for};
+use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Typed, World, kind};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -33,11 +34,7 @@ impl Reconciler for GrantReconciler {
     fn describe() -> Description {
         let own = kind(API_VERSION, Grant::KIND);
         let mut permissions = dolt::permissions();
-        permissions.extend([
-            Permission::Read(own.clone()),
-            Permission::Read(kind(API_VERSION, User::KIND)),
-            Permission::Secret("*-credentials".to_owned()),
-        ]);
+        permissions.extend([Permission::Read(own.clone()), Permission::Read(kind(API_VERSION, User::KIND))]);
         Description {
             name: "grant".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -58,15 +55,16 @@ impl Reconciler for GrantReconciler {
         if let Some(obstacle) = invalid_spec(&validate::mistakes(spec)) {
             return round.blocked(&obstacle, status(&given));
         }
-        match round.primary()? {
-            Ok(primary) => work(&round, &grant, &primary, given),
+        let target = round.target()?;
+        match target.and_then(|target| round.primary_of(&target).map(|primary| (target, primary))) {
+            Ok((target, primary)) => work(&round, &target, &grant, &primary, given),
             Err(obstacle) => round.blocked(&obstacle, status(&given)),
         }
     }
 }
 
 /// Compares, and writes what differs.
-fn work(round: &Round<'_>, grant: &Typed<Grant>, primary: &Primary, given: Holdings) -> Result<Plan, Failure> {
+fn work(round: &Round<'_>, target: &Typed<DoltDB>, grant: &Typed<Grant>, primary: &Primary, given: Holdings) -> Result<Plan, Failure> {
     let (key, privileges) = holding::wanted(&grant.body.spec);
     let mut concern = given.clone();
     concern.entry(key.clone()).or_default().extend(&privileges);
@@ -79,14 +77,14 @@ fn work(round: &Round<'_>, grant: &Typed<Grant>, primary: &Primary, given: Holdi
     if let Some(own) = leaving.get_mut(&key) {
         own.retain(|name| !privileges.contains(name));
     }
-    let taking = others::not_theirs(round.world, grant, held(&leaving, &observed))?;
+    let taking = others::not_theirs(round.world, target, grant, held(&leaving, &observed))?;
     let giving = match observed.get(&key.0) {
         Some(Some(account)) => {
             let missing: Privileges = privileges.difference(&account.at(&key.1)).copied().collect();
             if missing.is_empty() { Holdings::new() } else { Holdings::from([(key.clone(), missing)]) }
         }
         _ if taking.is_empty() => {
-            let obstacle = absent(round, grant, &key.0)?;
+            let obstacle = absent(round, target, grant, &key.0)?;
             return round.blocked(&obstacle, status(&Holdings::new()));
         }
         _ => Holdings::new(),
@@ -123,15 +121,23 @@ fn held(holdings: &Holdings, observed: &Observations) -> Holdings {
     held
 }
 
+/// What is read of a User.
+#[derive(Deserialize)]
+struct Reference {
+    #[serde(rename = "doltDBRef")]
+    dolt_db_ref: DoltDBRef,
+}
+
 /// The account is not there: whether anybody is about to make it.
-fn absent(round: &Round<'_>, grant: &Typed<Grant>, account: &Account) -> Result<Obstacle, Failure> {
-    let doltdb = &grant.body.spec.dolt_db_ref.name;
-    let selector = Selector::new(API_VERSION, User::KIND, &grant.header.namespace)
-        .label(LABEL_ACCOUNT, &account.label(doltdb))
-        .fields(&["/status/password/server"]);
-    let users = round.world.select_all(&selector)?;
-    let message = match users.first() {
-        Some(user) => format!("waiting for User \"{}\" to make the account {account}", user.header.name),
+fn absent(round: &Round<'_>, target: &Typed<DoltDB>, grant: &Typed<Grant>, account: &Account) -> Result<Obstacle, Failure> {
+    let (doltdb, namespace) = (&target.header.name, &grant.header.namespace);
+    let label = account.label(doltdb);
+    let users = claims::<Claim<Reference>>(round.world, target, User::KIND, |users| {
+        users.label(LABEL_ACCOUNT, &label).fields(&["/spec/doltDBRef", "/status/password/server"])
+    })?;
+    let user = users.iter().find(|user| is_about(target, &user.header.namespace, &user.body.spec.dolt_db_ref));
+    let message = match user {
+        Some(user) => format!("waiting for User \"{}\" to make the account {account}", name_for(namespace, &user.header)),
         None => format!("there is no account {account} on DoltDB \"{doltdb}\": make it with a User, for instance"),
     };
     Ok(round.awaiting("AccountNotFound", message))

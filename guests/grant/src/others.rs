@@ -1,7 +1,8 @@
 //! Other Grants: what they give, too, is not this one's to take away.
 
-use crds::{API_VERSION, Grant, GrantSpec};
-use sdk::{Failure, Selector, Typed, World};
+use crds::{DoltDB, Grant, GrantSpec};
+use dolt::{claims, is_about};
+use sdk::{Failure, Typed, World};
 use serde::Deserialize;
 
 use crate::holding::{Holdings, wanted};
@@ -13,19 +14,21 @@ struct Other {
 
 /// These holdings without those that another Grant of the same DoltDB wants and that stays. Only where something is to be taken away the others
 /// are read at all.
-pub(crate) fn not_theirs(world: &dyn World, grant: &Typed<Grant>, mut holdings: Holdings) -> Result<Holdings, Failure> {
+pub(crate) fn not_theirs(
+    world: &dyn World,
+    target: &Typed<DoltDB>,
+    grant: &Typed<Grant>,
+    mut holdings: Holdings,
+) -> Result<Holdings, Failure> {
     if holdings.is_empty() {
         return Ok(holdings);
     }
-    let header = &grant.header;
     let fields =
         ["/spec/doltDBRef", "/spec/privileges", "/spec/database", "/spec/table", "/spec/username", "/spec/host", "/spec/grantOption"];
-    let selector = Selector::new(API_VERSION, Grant::KIND, &header.namespace).fields(&fields);
-    for other in world.select_as::<Other>(&selector)? {
+    for other in claims::<Other>(world, target, Grant::KIND, |grants| grants.fields(&fields))? {
         let spec = &other.body.spec;
-        let elsewhere = spec.dolt_db_ref.name != grant.body.spec.dolt_db_ref.name
-            || spec.dolt_db_ref.namespace_or(&header.namespace) != header.namespace;
-        if other.header.uid == header.uid || other.header.deleting || elsewhere {
+        let concerned = is_about(target, &other.header.namespace, &spec.dolt_db_ref);
+        if other.header.uid == grant.header.uid || other.header.deleting || !concerned {
             continue;
         }
         let (key, privileges) = wanted(spec);

@@ -26,7 +26,7 @@ pub(crate) fn finalize(round: &Round<'_>, user: &Typed<User>, account: &Account)
     if let Some(mistake) = account.mistakes("spec.name", "spec.host").first() {
         return Ok(keeping(&mistake.to_string()));
     }
-    if let Some(heir) = claim::heir(round.world, user, account)? {
+    if let Some(heir) = claim::heir(round.world, &target, user, account)? {
         return Ok(keeping(&format!("User \"{heir}\" is about it too")));
     }
     let primary = match round.primary_of(&target) {

@@ -28,7 +28,7 @@ impl Reconciler for UserReconciler {
     fn describe() -> Description {
         let own = kind(API_VERSION, User::KIND);
         let mut permissions = dolt::permissions();
-        // A password's Secret may have any name.
+        // A password's Secret may have any name in the User's own namespace.
         permissions.extend([Permission::Read(own.clone()), Permission::Label(own.clone()), Permission::Secret("*".to_owned())]);
         Description {
             name: "user".to_owned(),
@@ -69,7 +69,11 @@ impl Reconciler for UserReconciler {
 
 /// What the work takes, if nothing is in the way.
 fn prepare(round: &Round<'_>, user: &Typed<User>, account: &Account) -> Result<Result<(Digest, Primary), Obstacle>, Failure> {
-    if let Some(older) = claim::older(round.world, user, account)? {
+    let target = match round.target()? {
+        Ok(target) => target,
+        Err(obstacle) => return Ok(Err(obstacle)),
+    };
+    if let Some(older) = claim::older(round.world, &target, user, account)? {
         let message = format!("User \"{older}\" is about the account {account} too, and is older: delete one of the two");
         return Ok(Err(Obstacle::new("Conflict", message)));
     }
@@ -77,7 +81,7 @@ fn prepare(round: &Round<'_>, user: &Typed<User>, account: &Account) -> Result<R
         Ok(digest) => digest,
         Err(obstacle) => return Ok(Err(obstacle)),
     };
-    Ok(round.primary()?.map(|primary| (digest, primary)))
+    Ok(round.primary_of(&target).map(|primary| (digest, primary)))
 }
 
 /// Compares, and writes what differs.

@@ -25,7 +25,13 @@ fn key() -> ObjectKey {
 }
 
 fn resource(api_version: &str, kind: &str) -> Resource {
-    Resource { api_version: api_version.into(), kind: kind.into(), resource: format!("{}s", kind.to_lowercase()), cluster_scoped: false }
+    Resource {
+        api_version: api_version.into(),
+        kind: kind.into(),
+        resource: format!("{}s", kind.to_lowercase()),
+        cluster_scoped: false,
+        namespaces: Vec::new(),
+    }
 }
 
 fn config(name: &str) -> ObjectRef {

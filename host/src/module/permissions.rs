@@ -22,12 +22,25 @@ pub(super) fn missing(wanted: &[Permission], slot: &str, granted: &Reconciler) -
         Permission::Apply(k) => kind("apply", &[&grant.apply], k),
         Permission::Delete(k) => kind("delete", &[&grant.delete], k),
         Permission::Label(k) => kind("label", &[&grant.label], k),
-        Permission::Secret(n) => name("secrets", &grant.secrets, n),
+        Permission::Secret(n) => {
+            let granted = grant.secrets.iter().any(|pattern| covers(pattern, n));
+            (!granted).then(|| format!("reconcilers.{slot}.grant.secrets: {n}"))
+        }
         Permission::GenerateSecret(n) => name("generateSecrets", &grant.generate_secrets, n),
         Permission::SqlRead(n) => name("sql.read", &grant.sql.read, n),
         Permission::SqlWrite(n) => name("sql.write", &grant.sql.write, n),
     };
     wanted.iter().filter_map(missing).collect()
+}
+
+/// Whether a pattern for Secrets covers another one: with a namespace it is about Secrets there, without one about those of the object's own.
+fn covers(granted: &str, wanted: &str) -> bool {
+    match (granted.split_once('/'), wanted.split_once('/')) {
+        (Some((place, granted)), Some((namespace, wanted))) => fits(place, namespace) && fits(granted, wanted),
+        (Some((place, granted)), None) => place == "*" && fits(granted, wanted),
+        (None, Some(_)) => false,
+        (None, None) => fits(granted, wanted),
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +65,18 @@ mod tests {
     #[case("aa*aa", "aaa", false)]
     fn a_grant_covers_what_is_wanted(#[case] granted: &str, #[case] wanted: &str, #[case] expected: bool) {
         assert_eq!(fits(granted, wanted), expected);
+    }
+
+    #[rstest]
+    #[case("*", "*/*-credentials", false)]
+    #[case("*/*-credentials", "*/*-credentials", true)]
+    #[case("*/*-credentials", "*-credentials", true)]
+    #[case("*/*", "a/*", true)]
+    #[case("a/*", "*/*", false)]
+    #[case("a/*", "*", false)]
+    #[case("a/*", "a/b", true)]
+    fn a_grant_of_secrets_covers_namespaces_that_it_names(#[case] granted: &str, #[case] wanted: &str, #[case] expected: bool) {
+        assert_eq!(covers(granted, wanted), expected);
     }
 
     #[test]

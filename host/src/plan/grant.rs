@@ -51,9 +51,18 @@ impl Reach {
         own || self.slot.grant.namespaces.iter().any(|pattern| fits(pattern, namespace))
     }
 
+    /// Whether it may read objects of a kind in a namespace, wherever the subject is; empty: in every namespace.
+    pub fn reads_in(&self, api_version: &str, kind: &str, namespace: &str) -> bool {
+        let kinds = self.slot.grant.read.iter().filter(|r| r.api_version == api_version && r.kind == kind);
+        kinds.flat_map(|r| &r.namespaces).any(|pattern| fits(pattern, namespace))
+    }
+
     /// Whether it may use a Secret.
     pub fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> bool {
-        self.namespace(subject, namespace, false) && self.slot.grant.secrets.iter().any(|pattern| fits(pattern, name))
+        self.slot.grant.secrets.iter().any(|pattern| match pattern.split_once('/') {
+            Some((place, pattern)) => fits(place, namespace) && fits(pattern, name),
+            None => self.namespace(subject, namespace, false) && fits(pattern, name),
+        })
     }
 
     /// Whether it may have a Secret generated.
@@ -130,7 +139,8 @@ impl Granted {
         if !self.reach.reads(api_version, kind) {
             return Err(ReadError::Denied(format!("reading {api_version} {kind} is not granted")));
         }
-        if !self.reach.namespace(subject, namespace, self.reach.cluster_scoped(api_version, kind)) {
+        let near = self.reach.namespace(subject, namespace, self.reach.cluster_scoped(api_version, kind));
+        if !near && !self.reach.reads_in(api_version, kind, namespace) {
             return Err(ReadError::Denied(format!("reading in namespace {namespace:?} is not granted")));
         }
         Ok(())
@@ -191,6 +201,48 @@ impl Gateway for Granted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn subject() -> Subject {
+        let object = crate::gateway::ObjectKey {
+            api_version: "example.com/v1".into(),
+            kind: "Widget".into(),
+            namespace: "own".into(),
+            name: "w".into(),
+        };
+        Subject { reconciler: "widget".into(), object, uid: "u".into() }
+    }
+
+    fn reach() -> Reach {
+        let slot = serde_json::json!({
+            "reconciles": {"apiVersion": "example.com/v1", "kind": "Widget", "resource": "widgets"},
+            "grant": {
+                "read": [
+                    {"apiVersion": "example.com/v1", "kind": "Server", "resource": "servers", "namespaces": ["shared-*"]},
+                    {"apiVersion": "v1", "kind": "Pod", "resource": "pods"},
+                ],
+                "secrets": ["*", "*/*-credentials"],
+            },
+        });
+        Reach::new(Arc::new(serde_json::from_value(slot).unwrap()))
+    }
+
+    #[rstest::rstest]
+    #[case("own", "password", true)]
+    #[case("other", "password", false)]
+    #[case("other", "a-credentials", true)]
+    fn a_secret_of_another_namespace_takes_a_pattern_that_names_it(#[case] namespace: &str, #[case] name: &str, #[case] expected: bool) {
+        assert_eq!(reach().secret(&subject(), namespace, name), expected);
+    }
+
+    #[rstest::rstest]
+    #[case("Server", "shared-1", true)]
+    #[case("Server", "other", false)]
+    #[case("Server", "", false)]
+    #[case("Pod", "shared-1", false)]
+    fn a_kind_is_read_where_its_grant_says(#[case] kind: &str, #[case] namespace: &str, #[case] expected: bool) {
+        let api_version = if kind == "Pod" { "v1" } else { "example.com/v1" };
+        assert_eq!(reach().reads_in(api_version, kind, namespace), expected);
+    }
 
     #[rstest::rstest]
     #[case("a", "a", true)]

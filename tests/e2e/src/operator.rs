@@ -14,7 +14,11 @@ use kube::{
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::{Cluster, MINUTE, process::signal, wait_for};
+use crate::{
+    Cluster, MINUTE,
+    process::{cpu, signal},
+    wait_for,
+};
 
 /// The installed operator.
 pub struct Operator {
@@ -72,6 +76,14 @@ impl Operator {
             Ok(())
         })
         .await
+    }
+
+    /// The time on the CPU that the leader has had.
+    ///
+    /// # Errors
+    /// When there is none, or its processes aren't found.
+    pub async fn cpu(&self) -> Result<Duration> {
+        cpu(&self.leader().await?)
     }
 
     /// The pod that holds the lease. The holder's identity begins with the pod's name.

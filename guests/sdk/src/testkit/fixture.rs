@@ -168,6 +168,11 @@ impl Fixture {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The namespace of the reconciled object.
+    pub(super) fn namespace(&self) -> String {
+        header(&self.object).namespace
+    }
+
     fn needs(&self, permission: Permission) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).push(permission);
     }
@@ -251,7 +256,7 @@ impl World for Fixture {
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        self.needs(Permission::Secret(name.to_owned()));
+        self.needs(permissions::secret(&self.namespace(), namespace, name));
         self.read(format!("secret {namespace}/{name}"));
         let secret = self.secrets.iter().find(|secret| secret.namespace == namespace && secret.name == name);
         Ok(secret.map(|secret| {
@@ -267,7 +272,7 @@ impl World for Fixture {
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         for query in queries {
             self.needs(Permission::SqlRead(query.endpoint.host.clone()));
-            permissions::secrets(&query.endpoint, &query.statements).into_iter().for_each(|secret| self.needs(secret));
+            permissions::secrets(&query.endpoint, &query.statements, &self.namespace()).into_iter().for_each(|secret| self.needs(secret));
             for statement in &query.statements {
                 let arguments: Vec<Json> = statement.arguments.iter().map(argument_to_json).collect();
                 let arguments = if arguments.is_empty() { String::new() } else { format!(" {}", Json::from(arguments)) };

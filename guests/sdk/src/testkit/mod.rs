@@ -44,7 +44,7 @@ pub fn permissions<R: Reconciler>(folder: impl AsRef<Path>) -> (Vec<Permission>,
         let fixture = Fixture::load(&path).unwrap_or_else(|error| panic!("{error}"));
         let plan = run::<R>(&fixture);
         used.extend(fixture.used());
-        used.extend(plan.iter().flat_map(permissions::of_plan));
+        used.extend(plan.iter().flat_map(|plan| permissions::of_plan(plan, &fixture.namespace())));
     }
     let missing = used.iter().filter(|used| !asked.iter().any(|asked| permissions::covers(asked, used))).cloned().collect();
     let idle = asked.iter().filter(|asked| !used.iter().any(|used| permissions::covers(asked, used))).cloned().collect();

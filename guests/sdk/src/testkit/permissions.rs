@@ -2,8 +2,8 @@
 
 use crate::{Argument, Effect, Endpoint, Permission, Plan, Statement, Value, kind};
 
-/// What the effects of a plan need. Status and finalizers of the reconciled object need nothing.
-pub(super) fn of_plan(plan: &Plan) -> Vec<Permission> {
+/// What the effects of a plan for an object in `own` need. Status and finalizers of the reconciled object need nothing.
+pub(super) fn of_plan(plan: &Plan, own: &str) -> Vec<Permission> {
     let mut used = Vec::new();
     for effect in &plan.effects {
         match effect {
@@ -13,7 +13,7 @@ pub(super) fn of_plan(plan: &Plan) -> Vec<Permission> {
             Effect::GenerateSecret(secret) => used.push(Permission::GenerateSecret(secret.name.clone())),
             Effect::Sql(execution) => {
                 used.push(Permission::SqlWrite(execution.endpoint.host.clone()));
-                used.extend(secrets(&execution.endpoint, &execution.statements));
+                used.extend(secrets(&execution.endpoint, &execution.statements, own));
             }
             Effect::Finalizer(_) | Effect::Status(_) => {}
         }
@@ -21,24 +21,40 @@ pub(super) fn of_plan(plan: &Plan) -> Vec<Permission> {
     used
 }
 
+/// A Secret, with its namespace where that is another one than the object's.
+pub(super) fn secret(own: &str, namespace: &str, name: &str) -> Permission {
+    Permission::Secret(if namespace == own { name.to_owned() } else { format!("{namespace}/{name}") })
+}
+
 /// The Secrets that a session and its statements refer to.
-pub(super) fn secrets(endpoint: &Endpoint, statements: &[Statement]) -> Vec<Permission> {
+pub(super) fn secrets(endpoint: &Endpoint, statements: &[Statement], own: &str) -> Vec<Permission> {
     let arguments = statements.iter().flat_map(|statement| &statement.arguments);
     let named = arguments.filter_map(|argument| match argument {
-        Argument::Value(Value::Secret(secret)) => Some(secret.name.clone()),
+        Argument::Value(Value::Secret(secret)) => Some((&secret.namespace, &secret.name)),
         _ => None,
     });
-    named.chain([endpoint.credentials.secret.clone()]).map(Permission::Secret).collect()
+    let account = (&endpoint.credentials.namespace, &endpoint.credentials.secret);
+    named.chain([account]).map(|(namespace, name)| secret(own, namespace, name)).collect()
 }
 
 /// Whether one that is asked for allows what is used.
 pub(super) fn covers(asked: &Permission, used: &Permission) -> bool {
     match (asked, used) {
-        (Permission::Secret(pattern), Permission::Secret(name))
-        | (Permission::GenerateSecret(pattern), Permission::GenerateSecret(name))
+        (Permission::Secret(pattern), Permission::Secret(name)) => secret_matches(pattern, name),
+        (Permission::GenerateSecret(pattern), Permission::GenerateSecret(name))
         | (Permission::SqlRead(pattern), Permission::SqlRead(name))
         | (Permission::SqlWrite(pattern), Permission::SqlWrite(name)) => matches(pattern, name),
         _ => asked == used,
+    }
+}
+
+/// A pattern with a namespace is for Secrets there, one without for those of the object's own namespace.
+fn secret_matches(pattern: &str, name: &str) -> bool {
+    match (pattern.split_once('/'), name.split_once('/')) {
+        (Some((place, pattern)), Some((namespace, name))) => matches(place, namespace) && matches(pattern, name),
+        (Some((place, pattern)), None) => place == "*" && matches(pattern, name),
+        (None, Some(_)) => false,
+        (None, None) => matches(pattern, name),
     }
 }
 
@@ -59,5 +75,13 @@ mod tests {
         assert!(matches("*.*-internal.*.svc.*", "a-0.a-internal.n.svc.cluster.local"));
         assert!(!matches("*-credentials", "a-credentials-b"));
         assert!(!matches("a", "ab"));
+    }
+
+    #[test]
+    fn a_secret_of_another_namespace_takes_a_pattern_that_names_it() {
+        assert!(!secret_matches("*", "prod/demo-credentials"));
+        assert!(secret_matches("*/*-credentials", "prod/demo-credentials"));
+        assert!(secret_matches("*/*-credentials", "demo-credentials"));
+        assert!(!secret_matches("*/*-credentials", "prod/password"));
     }
 }
