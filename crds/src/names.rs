@@ -52,6 +52,8 @@ pub const FINALIZER_GRANT: &str = "grant.k8s.dolthub.com/finalizer";
 pub const ADMIN_USER_KEY: &str = "admin-user";
 /// Key of the admin's password in the credentials Secret.
 pub const ADMIN_PASSWORD_KEY: &str = "admin-password";
+/// Key of that Secret with the password that servers may still know, while it is being changed.
+pub const ADMIN_PREVIOUS_PASSWORD_KEY: &str = "admin-password-previous";
 /// DNS domain of a cluster that was set up with the default one.
 pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
 

@@ -15,13 +15,26 @@ pub struct Servers {
     name: String,
     port: u16,
     domain: String,
+    password_key: &'static str,
 }
 
 impl Servers {
     /// The servers of the DoltDB of this name. `domain` is the cluster's DNS domain.
     pub fn new(namespace: &str, name: &str, spec: &crds::DoltDBSpec, domain: &str) -> Self {
         let port = u16::try_from(spec.server.listener.port).unwrap_or_default();
-        Self { namespace: namespace.to_owned(), name: name.to_owned(), port, domain: domain.to_owned() }
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            port,
+            domain: domain.to_owned(),
+            password_key: names::ADMIN_PASSWORD_KEY,
+        }
+    }
+
+    /// The same servers, to be entered with the password that the account had before.
+    #[must_use]
+    pub fn with_previous_password(&self) -> Self {
+        Self { password_key: names::ADMIN_PREVIOUS_PASSWORD_KEY, ..self.clone() }
     }
 
     /// The server in the pod of this ordinal.
@@ -39,7 +52,7 @@ impl Servers {
             namespace: self.namespace.clone(),
             secret: names::credentials_secret(&self.name),
             user_key: names::ADMIN_USER_KEY.to_owned(),
-            password_key: names::ADMIN_PASSWORD_KEY.to_owned(),
+            password_key: self.password_key.to_owned(),
         };
         Endpoint { host, port: self.port, credentials }
     }

@@ -6,6 +6,7 @@
 
 mod build;
 mod observe;
+mod password;
 mod pod;
 mod primary;
 mod roles;
@@ -23,6 +24,7 @@ use serde_json::json;
 
 use crate::{
     observe::Observed,
+    password::Change,
     primary::{Act, Situation, Step},
     roles::{Leadership, highest_epoch, leadership},
     target::Target,
@@ -99,14 +101,25 @@ impl Reconciler for DoltDBReconciler {
         // A primary that is on its way takes all servers that there are.
         let settled = step.transition.is_none() && step.act.is_none();
         let replacement = if settled { replacement(&target, &observed, &leadership) } else { Replacement::None };
+        let password = if settled { Some(password::change(world, &target, &observed, &leadership)?) } else { None };
 
         let mut plan = Plan::new();
-        let decision =
-            Decision { target: &target, observed: &observed, gate: &gate, leadership: &leadership, step: &step, replacement: &replacement };
+        let decision = Decision {
+            target: &target,
+            observed: &observed,
+            gate: &gate,
+            leadership: &leadership,
+            step: &step,
+            replacement: &replacement,
+            password: password.as_ref(),
+        };
         // First, because a failed effect ends the plan, and because what is under way is recorded before anything is done for it.
         decision.tell(world, request, &mut plan)?;
         roles::label_primary(&target, &observed, &leadership, &mut plan);
         act(&step, &mut plan);
+        if let Some(Change::Now(execution)) = &password {
+            plan.sql((**execution).clone());
+        }
         build::children(&target, &observed, &gate, &leadership, &mut plan);
         roles::label(&target, &observed, &leadership, step.reserved(), &mut plan);
         if let Replacement::Now(pod) = &replacement {
@@ -144,12 +157,13 @@ struct Decision<'a> {
     leadership: &'a Leadership,
     step: &'a Step,
     replacement: &'a Replacement,
+    password: Option<&'a Change>,
 }
 
 impl Decision<'_> {
     /// Status and events.
     fn tell(&self, world: &dyn World, request: &Request, plan: &mut Plan) -> Result<(), Failure> {
-        let Decision { target, observed, gate, leadership, step, replacement } = self;
+        let Decision { target, observed, gate, leadership, step, replacement, password } = self;
         let roles = status::roles_ready(target, observed, leadership, step);
         let (ready, warn) = status::ready(target, observed, gate.obstacle(), request.last.as_ref(), roles);
         let mut conditions = Conditions::of(request)?;
@@ -171,6 +185,14 @@ impl Decision<'_> {
             && !verdict.holds
         {
             plan.event(Severity::Warning, &verdict.reason, "Resize", verdict.message.clone());
+        }
+        let said_before = conditions.get("PasswordChanged").is_some();
+        let changed = password.and_then(|password| password::verdict(password, target, said_before));
+        if let Some(verdict) = changed
+            && conditions.set(world, "PasswordChanged", &verdict)
+        {
+            let severity = if verdict.reason == password::WAITING_FOR_PODS { Severity::Warning } else { Severity::Normal };
+            plan.event(severity, &verdict.reason, "ChangePassword", verdict.message.clone());
         }
         let honored = status::honored_verdict(&target.spec.ignored(), conditions.get("SpecHonored").is_some());
         if let Some(verdict) = honored

@@ -1,6 +1,6 @@
 //! Everything that is read of the cluster and of the servers, before anything is decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::names;
 use sdk::{Failure, Header, Selector, Typed, World, reference};
@@ -32,6 +32,19 @@ pub(crate) struct Observed {
     pub(crate) pods: BTreeMap<i32, Typed<Pod>>,
     /// What the servers in the started pods say, or why they don't.
     pub(crate) servers: BTreeMap<i32, Result<Server, String>>,
+    /// Servers that live and don't let the operator in.
+    pub(crate) refusing: BTreeSet<i32>,
+    /// Who knows the password that the account had before; none where the Secret holds no such password.
+    pub(crate) former_password: Option<Former>,
+}
+
+/// The password that the administrator's account had before.
+#[derive(Debug)]
+pub(crate) struct Former {
+    /// Servers that know this one only.
+    pub(crate) known_by: BTreeSet<i32>,
+    /// Whether all servers were asked, and let the operator in by one or the other.
+    pub(crate) all_answer: bool,
 }
 
 /// The parts of a StatefulSet that are of concern.
@@ -110,21 +123,39 @@ impl Observed {
             Some(stateful_set) => pod::pods(world, target, &stateful_set.header.uid)?,
             None => BTreeMap::new(),
         };
-        Ok(Self {
-            missing_credentials: missing_credentials(world, target)?,
+        let (missing_credentials, previous) = credentials(world, target)?;
+        let observed = Self {
+            missing_credentials,
             // The class counts when a volume is made: a StatefulSet that runs does not need it.
             other_storage_classes: if stateful_set.is_none() { other_storage_classes(world, target)? } else { None },
             config: config(world, target)?,
             foreign_service_account: foreign_service_account(world, target)?,
             superfluous: superfluous(world, target)?,
-            servers: if target.replication.enabled { server::servers(world, target, &pods) } else { BTreeMap::new() },
+            servers: BTreeMap::new(),
+            refusing: BTreeSet::new(),
+            former_password: None,
             stateful_set,
             pods,
-        })
+        };
+        Ok(observed.with_answers(world, target, previous))
     }
 }
 
 impl Observed {
+    /// Adds what the servers say. Without replication there is no role to be asked for, only whether the password is the one that it should be.
+    fn with_answers(mut self, world: &dyn World, target: &Target, previous: bool) -> Self {
+        if target.replication.enabled || previous {
+            let answers = server::servers(world, target, &self.pods, previous);
+            self.refusing = answers.refusing;
+            let all_answer = (0..target.spec.replicas()).all(|ordinal| answers.servers.get(&ordinal).is_some_and(Result::is_ok));
+            self.former_password = previous.then_some(Former { known_by: answers.by_previous_password, all_answer });
+            if target.replication.enabled {
+                self.servers = answers.servers;
+            }
+        }
+        self
+    }
+
     /// Whether the StatefulSet is this DoltDB's and has the form that the spec wants: with replication or without.
     pub(crate) fn is_as_specified(&self, target: &Target) -> bool {
         self.stateful_set.as_ref().is_some_and(|set| {
@@ -147,10 +178,12 @@ impl Owned {
     }
 }
 
-fn missing_credentials(world: &dyn World, target: &Target) -> Result<Option<Vec<&'static str>>, Failure> {
-    let Some(keys) = world.secret(target.namespace(), &names::credentials_secret(target.name()))? else { return Ok(None) };
+/// The keys of the credentials that are missing, and whether there is a password that the account had before.
+fn credentials(world: &dyn World, target: &Target) -> Result<(Option<Vec<&'static str>>, bool), Failure> {
+    let Some(keys) = world.secret(target.namespace(), &names::credentials_secret(target.name()))? else { return Ok((None, false)) };
     let wanted = [names::ADMIN_USER_KEY, names::ADMIN_PASSWORD_KEY];
-    Ok(Some(wanted.into_iter().filter(|key| !keys.iter().any(|digest| digest.key == *key)).collect()))
+    let previous = keys.iter().any(|digest| digest.key == names::ADMIN_PREVIOUS_PASSWORD_KEY && !digest.digest.is_empty());
+    Ok((Some(wanted.into_iter().filter(|key| !keys.iter().any(|digest| digest.key == *key)).collect()), previous))
 }
 
 fn other_storage_classes(world: &dyn World, target: &Target) -> Result<Option<Vec<String>>, Failure> {

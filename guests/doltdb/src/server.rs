@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dolt::{Report, role_statement};
-use sdk::{Cell, Query, Rows, RowsExt, SqlError, Statement, Typed, World, ident, sql};
+use dolt::{Report, Role, Servers, role_statement};
+use sdk::{Cell, Endpoint, Query, Rows, RowsExt, SqlError, SqlErrorKind, Statement, Typed, World, ident, sql};
 
 use crate::{pod::Pod, target::Target};
 
@@ -88,28 +88,54 @@ fn coarse(milliseconds: u64) -> String {
     limits.iter().find(|(limit, _)| seconds >= *limit).map_or_else(|| format!("more than {seconds} s"), |(_, words)| (*words).to_owned())
 }
 
-/// Asks all started servers at once for their role and those that follow them.
+/// What the servers answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// By ordinal; of one that gave no answer, why.
+    pub(crate) servers: BTreeMap<i32, Result<Server, String>>,
+    /// Those that live and don't let the operator in.
+    pub(crate) refusing: BTreeSet<i32>,
+    /// Those that know only the password that the account had before.
+    pub(crate) by_previous_password: BTreeSet<i32>,
+}
+
+/// Asks all started servers at once for their role and those that follow them. `previous` says whether they may be asked with the password that
+/// the account had before, too.
 ///
 /// Others aren't asked: the name of a pod that has just begun may not be known yet, and that answer is kept by name servers for a while. Nor
 /// is one that is being fenced: whatever it would say, it has to go.
-pub(crate) fn servers(world: &dyn World, target: &Target, pods: &BTreeMap<i32, Typed<Pod>>) -> BTreeMap<i32, Result<Server, String>> {
+pub(crate) fn servers(world: &dyn World, target: &Target, pods: &BTreeMap<i32, Typed<Pod>>, previous: bool) -> Answers {
     let fenced = target.status.transition.as_ref().and_then(|transition| transition.fencing.as_deref());
     let asked = |pod: &Typed<Pod>| pod.body.is_started() && Some(pod.header.uid.as_str()) != fenced;
     let started: Vec<i32> = pods.iter().filter(|(_, pod)| asked(pod)).map(|(ordinal, _)| *ordinal).collect();
-    let questions: Vec<Query> = started
-        .iter()
-        .map(|ordinal| Query {
-            endpoint: target.servers.pod(*ordinal),
-            database: None,
-            statements: vec![role_statement(), following_statement()],
-            deadline: ROLE_DEADLINE,
-            max_rows: 1_000,
-        })
-        .collect();
-    if questions.is_empty() {
-        return BTreeMap::new();
+    let mut answers = Answers::default();
+    let by = |servers: &Servers, ordinals: &[i32]| {
+        let questions: Vec<Query> = ordinals.iter().map(|ordinal| question(target, servers.pod(*ordinal))).collect();
+        if questions.is_empty() { Vec::new() } else { world.query(&questions) }
+    };
+    for (ordinal, answer) in started.iter().zip(by(&target.servers, &started)) {
+        if answer.as_ref().is_err_and(|error| error.kind == SqlErrorKind::AccessDenied) {
+            answers.refusing.insert(*ordinal);
+        }
+        answers.servers.insert(*ordinal, server(target, &answer));
     }
-    started.into_iter().zip(world.query(&questions).iter().map(server)).collect()
+    if previous {
+        let refusing: Vec<i32> = answers.refusing.iter().copied().collect();
+        for (ordinal, answer) in refusing.iter().zip(by(&target.servers.with_previous_password(), &refusing)) {
+            if answer.is_ok() {
+                answers.servers.insert(*ordinal, server(target, &answer));
+                answers.refusing.remove(ordinal);
+                answers.by_previous_password.insert(*ordinal);
+            }
+        }
+    }
+    answers
+}
+
+/// A server without a cluster configuration is only asked whether it lets somebody in.
+fn question(target: &Target, endpoint: Endpoint) -> Query {
+    let statements = if target.replication.enabled { vec![role_statement(), following_statement()] } else { vec![sql!("SELECT 1")] };
+    Query { endpoint, database: None, statements, deadline: ROLE_DEADLINE, max_rows: 1_000 }
 }
 
 fn following_statement() -> Statement {
@@ -122,7 +148,11 @@ fn following_statement() -> Statement {
     )
 }
 
-fn server(answer: &Result<Vec<Rows>, SqlError>) -> Result<Server, String> {
+fn server(target: &Target, answer: &Result<Vec<Rows>, SqlError>) -> Result<Server, String> {
+    if !target.replication.enabled {
+        let report = Report { role: Role::Broken, epoch: 0 };
+        return answer.as_ref().map(|_| Server { report, following: Vec::new() }).map_err(|error| error.message.clone());
+    }
     let report = Report::of(answer)?;
     let rows = answer.as_ref().ok().and_then(|results| results.get(1));
     let following = match rows {
@@ -149,7 +179,6 @@ fn following(rows: &Rows, row: usize) -> Result<Following, String> {
 
 #[cfg(test)]
 mod tests {
-    use dolt::Role;
     use rstest::rstest;
 
     use super::*;

@@ -32,7 +32,8 @@ pub(crate) fn gate(target: &Target, observed: &Observed) -> Gate {
     if let Some(obstacle) = taken_name(target, observed).or_else(|| refused_change(target, observed)) {
         return Gate::Closed(obstacle);
     }
-    if let Some(obstacle) = credentials(target, observed).or_else(|| storage_class(target, observed)) {
+    let obstacle = credentials(target, observed).or_else(|| refused(target, observed)).or_else(|| storage_class(target, observed));
+    if let Some(obstacle) = obstacle {
         return Gate::NoPods(obstacle);
     }
     Gate::Open
@@ -80,6 +81,20 @@ fn credentials(target: &Target, observed: &Observed) -> Option<Obstacle> {
         ),
     };
     Some(Obstacle::new("CredentialsMissing", message))
+}
+
+/// The servers know another account or password than the Secret says.
+fn refused(target: &Target, observed: &Observed) -> Option<Obstacle> {
+    let ordinal = observed.refusing.first()?;
+    let (secret, key) = (names::credentials_secret(target.name()), names::ADMIN_PREVIOUS_PASSWORD_KEY);
+    let message = format!(
+        "{} does not let the account of Secret \"{secret}\" in: if \"{}\" was changed, set it back, an administrator cannot be renamed; \
+         if \"{}\" was changed, put the former one into its key \"{key}\", and the new one is set on all servers",
+        target.pod(*ordinal),
+        names::ADMIN_USER_KEY,
+        names::ADMIN_PASSWORD_KEY
+    );
+    Some(Obstacle::new("CredentialsRefused", message))
 }
 
 fn storage_class(target: &Target, observed: &Observed) -> Option<Obstacle> {

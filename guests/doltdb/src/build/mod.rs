@@ -15,6 +15,8 @@ use crds::names;
 use sdk::{Plan, owner_reference};
 use serde_json::{Value, json};
 
+pub(crate) use probes::REFUSED;
+
 use crate::{observe::Observed, roles::Leadership, target::Target, update, validate::Gate};
 
 /// Plans all children as far as the gate allows.

@@ -45,11 +45,17 @@ fn timing(probe: Option<&Probe>) -> Value {
     timing
 }
 
-/// The password goes by the environment of the client, where no list of processes shows it.
+/// What a server says to a password that is not the account's.
+pub(crate) const REFUSED: &str = "Access denied";
+
+/// The password goes by the environment of the client, where no list of processes shows it. It is the one of the pod's start: where it has changed
+/// since then, the server says so, and that is an answer, too.
 fn probe(spec: &DoltDBSpec, timing: &Value) -> Value {
     let port = spec.server.listener.port;
     let ask = format!(
-        r#"DOLT_CLI_PASSWORD="$DOLT_PASSWORD" dolt --host 127.0.0.1 -u "$DOLT_USERNAME" --port {port} --no-tls sql -q 'select current_timestamp();'"#
+        r#"if out=$(DOLT_CLI_PASSWORD="$DOLT_PASSWORD" dolt --host 127.0.0.1 -u "$DOLT_USERNAME" --port {port} --no-tls sql -q 'select current_timestamp();' 2>&1); then exit 0; fi
+case $out in *'{REFUSED}'*) ;; *) echo "$out"; exit 1 ;; esac
+"#
     );
     let mut probe = timing.clone();
     probe["exec"] = json!({ "command": ["/bin/sh", "-c", ask] });

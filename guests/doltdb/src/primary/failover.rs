@@ -61,6 +61,10 @@ fn without(s: &Situation<'_>, primary: i32) -> Step {
     if s.target.status.caught_up_standbys.is_empty() {
         return Step { leaderless: Some("none has been asked yet".to_owned()), ..Step::default() };
     }
+    if s.observed.refusing.contains(&primary) {
+        // It lives, and only does not know the operator's password: nobody takes its place.
+        return Step { leaderless: Some(format!("{} does not let the operator in", s.pod_name(primary))), ..Step::default() };
+    }
     let loss = match s.observed.servers.get(&primary) {
         Some(Err(why)) => Loss::Silent(why.clone()),
         _ => Loss::Ended,

@@ -89,7 +89,7 @@ pub struct FixtureSecret {
 
 /// What a server answers to a statement.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SqlAnswer {
     /// The host that is asked.
     pub host: String,
@@ -99,6 +99,9 @@ pub struct SqlAnswer {
     /// The statement's arguments, values and identifiers alike; absent: whatever they are.
     #[serde(default)]
     pub arguments: Option<Vec<Json>>,
+    /// The key of the password with which it is asked; absent: whichever it is.
+    #[serde(default)]
+    pub password_key: Option<String>,
     /// The names of the columns; absent: `c0`, `c1` and so on.
     #[serde(default)]
     pub columns: Vec<String>,
@@ -188,6 +191,7 @@ impl Fixture {
         let arguments: Vec<Json> = statement.arguments.iter().map(argument_to_json).collect();
         let answer = self.sql.iter().find(|answer| {
             answer.host == *host
+                && answer.password_key.as_ref().is_none_or(|key| *key == query.endpoint.credentials.password_key)
                 && answer.statement.as_ref().is_none_or(|text| *text == statement.text)
                 && answer.arguments.as_ref().is_none_or(|expected| *expected == arguments)
         });
