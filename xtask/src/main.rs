@@ -74,8 +74,8 @@ enum Task {
         /// End-to-end tests at a time
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         threads: u32,
-        /// Only tests whose name contains this
-        filter: Option<String>,
+        /// Only tests whose name contains one of these
+        filter: Vec<String>,
     },
     /// Measure on a cluster, and write what came of it into docs/
     Bench {

@@ -31,7 +31,7 @@ pub(crate) struct Wish {
     /// Leave the cluster up afterwards.
     pub(crate) keep: bool,
     /// Only tests whose name contains this.
-    pub(crate) filter: Option<String>,
+    pub(crate) filter: Vec<String>,
     /// End-to-end tests at a time.
     pub(crate) threads: u32,
 }
