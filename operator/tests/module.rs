@@ -35,7 +35,7 @@ fn settings(folder: &Path, change: impl FnOnce(&mut Value)) -> String {
         "reconcilers": {"database": {
             "reconciles": kind("Database", "databases"),
             "settings": {"resyncSeconds": 30},
-            "grant": {"read": [kind("DoltDB", "doltdbs")], "secrets": ["*-credentials"], "sql": {"read": servers, "write": servers}},
+            "grant": {"read": [kind("DoltDB", "doltdbs")], "secrets": ["*/*-credentials"], "sql": {"read": servers, "write": servers}},
         }},
     });
     change(&mut settings);
@@ -63,7 +63,7 @@ fn a_module_is_shown() {
     assert_eq!(status, 0, "{text}");
     let shown: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((&shown["name"], &shown["reconciles"]), (&json!("database"), &json!("k8s.dolthub.com/v1alpha Database")));
-    assert!(shown["permissions"].as_array().unwrap().contains(&json!("secret *-credentials")), "{text}");
+    assert!(shown["permissions"].as_array().unwrap().contains(&json!("secret */*-credentials")), "{text}");
     assert_eq!(shown["settingsSchema"]["type"], "object");
 }
 
