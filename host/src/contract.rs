@@ -11,5 +11,5 @@ wasmtime::component::bindgen!({
     additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
 });
 
-pub use self::controller::reconciler::{clock, cluster, log, sql, types};
+pub use self::controller::reconciler::{clock, cluster, log, sql, tasks, types};
 pub use types::*;

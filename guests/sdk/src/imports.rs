@@ -3,8 +3,8 @@
 //! Natively the generated imports are stubs that panic: tests use `testkit` instead.
 
 use crate::{
-    Level, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, Timestamp, World,
-    bindings::controller::reconciler::{clock, cluster, log, sql},
+    Level, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp, World,
+    bindings::controller::reconciler::{clock, cluster, log, sql, tasks},
 };
 
 /// The world as the host shows it.
@@ -27,6 +27,10 @@ impl World for Imports {
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         sql::run(queries)
+    }
+
+    fn tasks(&self) -> Vec<TaskState> {
+        tasks::list()
     }
 
     fn now(&self) -> Timestamp {

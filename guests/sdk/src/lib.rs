@@ -74,6 +74,9 @@ pub trait World {
     /// Runs all queries at once. Answers come in the order of the questions.
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>>;
 
+    /// The object's tasks that were started and not forgotten, in the order of their names.
+    fn tasks(&self) -> Vec<TaskState>;
+
     /// The time of this reconcile.
     fn now(&self) -> Timestamp;
 

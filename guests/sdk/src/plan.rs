@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::{
     Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Labelling, Next, Plan, Propagation, Severity,
-    Timestamp, object::reference,
+    Task, Timestamp, object::reference,
 };
 
 impl Default for Plan {
@@ -53,6 +53,17 @@ impl Plan {
         self
     }
 
+    /// Deletes an object that has been read and leaves what it owns without an owner.
+    pub fn delete_alone(&mut self, object: &Header) -> &mut Self {
+        self.effects.push(Effect::Delete(Deletion {
+            object: object.reference(),
+            uid: object.uid.clone(),
+            propagation: Propagation::Orphan,
+            grace: None,
+        }));
+        self
+    }
+
     /// Sets (`Some`) and removes (`None`) labels of an object that has been read.
     pub fn label(&mut self, object: &Header, labels: &[(&str, Option<&str>)]) -> &mut Self {
         self.effects.push(Effect::Label(Labelling {
@@ -78,6 +89,19 @@ impl Plan {
     /// Runs statements that write.
     pub fn sql(&mut self, execution: Execution) -> &mut Self {
         self.effects.push(Effect::Sql(execution));
+        self
+    }
+
+    /// Starts statements that take long, as a task of this name, unless there is one that runs or has ended. Later rounds see how it is
+    /// getting on ([`World::tasks`](crate::World::tasks)); when it ends, the object is looked at again at once.
+    pub fn start(&mut self, name: &str, execution: Execution) -> &mut Self {
+        self.effects.push(Effect::Start(Task { name: name.to_owned(), execution }));
+        self
+    }
+
+    /// Ends the task of this name if it still runs, and forgets how it ended.
+    pub fn forget(&mut self, name: &str) -> &mut Self {
+        self.effects.push(Effect::Forget(name.to_owned()));
         self
     }
 

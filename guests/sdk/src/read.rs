@@ -2,7 +2,9 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, Object, ObjectRef, Operator, Query, ReadError, Requirement, Rows, Selection, SqlError, Typed, World, kind};
+use crate::{
+    Failure, Object, ObjectRef, Operator, Query, ReadError, Requirement, Rows, Selection, SqlError, TaskState, Typed, World, kind,
+};
 
 impl dyn World + '_ {
     /// The object with its body as `T`, or none.
@@ -52,6 +54,11 @@ impl dyn World + '_ {
     /// As the server or the host says.
     pub fn query_one(&self, query: Query) -> Result<Vec<Rows>, SqlError> {
         self.query(&[query]).pop().expect("the host answers each query")
+    }
+
+    /// The object's task of this name, if it was started and is not forgotten.
+    pub fn task(&self, name: &str) -> Option<TaskState> {
+        self.tasks().into_iter().find(|task| task.name == name)
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::memory::Memory;
 pub use self::{
@@ -148,6 +149,17 @@ impl Controller {
         });
         futures::future::join_all(workers).await;
     }
+}
+
+/// From tasks that have ended to the objects that they belong to. Does not end.
+pub async fn follow(mut ended: UnboundedReceiver<Subject>, controllers: HashMap<String, Arc<Controller>>) {
+    while let Some(subject) = ended.recv().await {
+        if let Some(controller) = controllers.get(&subject.reconciler) {
+            controller.wake(&subject.object, Wake::Change);
+        }
+    }
+    // Without anybody who could start a task the host is shutting down.
+    std::future::pending().await
 }
 
 fn key(header: &Header) -> ObjectKey {

@@ -40,6 +40,7 @@ impl Controller {
                 self.queue.cancel(key);
                 self.memory().remove(key);
                 self.index().forget(&(self.name.clone(), key.clone()));
+                self.shared.world.gone(&subject).await;
                 return;
             }
             Err(error) => {
@@ -261,6 +262,7 @@ impl Controller {
                 Question::Select(_) => "select",
                 Question::Secret { .. } => "secret",
                 Question::Query(_) => "query",
+                Question::Tasks => "tasks",
                 Question::Now => "now",
             };
             self.shared.metrics.read(&self.name, kind);
@@ -332,5 +334,7 @@ fn on(effect: &Effect) -> String {
         Effect::Status(_) => "of the object".into(),
         Effect::Sql(execution) => format!("on {}", execution.endpoint.host),
         Effect::GenerateSecret(secret) => format!("Secret {}", secret.name),
+        Effect::Start(task) => format!("task {} on {}", task.name, task.execution.endpoint.host),
+        Effect::Forget(name) => format!("task {name}"),
     }
 }

@@ -190,6 +190,9 @@ impl Bench {
             workers: 2,
             settings: serde_json::Value::Null,
             grant: Grant { read: vec![resource("v1", "ConfigMap")], apply: vec![resource("v1", "ConfigMap")], ..Grant::default() },
+            metrics: Vec::new(),
+            in_image: true,
+            wasi: false,
         };
         let shared = Shared {
             world: world.clone(),

@@ -9,10 +9,11 @@ use crate::{
     cluster::Cluster,
     contract::{
         Effect, EffectFailure, Event, FailureKind, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError,
-        Timestamp,
+        TaskState, Timestamp,
     },
     plan::{Events, Performer},
     sql::{ExecuteError, Sql},
+    tasks::Tasks,
 };
 
 /// Whether this process may still write.
@@ -21,16 +22,18 @@ pub type Fence = Arc<dyn Fn() -> bool + Send + Sync>;
 /// The live gateway.
 pub struct Live {
     cluster: Arc<Cluster>,
-    sql: Sql,
+    sql: Arc<Sql>,
+    tasks: Arc<Tasks>,
     performer: Performer,
     events: Events,
     fence: Fence,
 }
 
 impl Live {
-    /// Reads from `cluster` and `sql`, writes through `performer` and `sql` while `fence` holds.
-    pub fn new(cluster: Arc<Cluster>, sql: Sql, performer: Performer, events: Events, fence: Fence) -> Self {
-        Self { cluster, sql, performer, events, fence }
+    /// Reads from `cluster` and `sql`, writes through `performer` and `sql` while `fence` holds. Whoever holds `tasks` too ends them with the
+    /// leadership.
+    pub fn new(cluster: Arc<Cluster>, sql: Sql, tasks: Arc<Tasks>, performer: Performer, events: Events, fence: Fence) -> Self {
+        Self { cluster, sql: Arc::new(sql), tasks, performer, events, fence }
     }
 
     fn fenced(&self) -> Result<(), EffectFailure> {
@@ -60,6 +63,10 @@ impl Gateway for Live {
         self.sql.query_all(queries).await
     }
 
+    async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
+        self.tasks.list(subject)
+    }
+
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -74,6 +81,8 @@ impl Gateway for Live {
             Effect::Finalizer(finalizer) => self.performer.finalizer(subject, finalizer).await,
             Effect::Status(status) => self.performer.status(subject, status).await,
             Effect::GenerateSecret(secret) => self.performer.generate(subject, secret).await,
+            Effect::Start(task) => self.tasks.start(subject, task, self.now(), self.sql.clone()),
+            Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
             Effect::Sql(execution) => match self.sql.execute(execution).await {
                 Ok(()) => Ok(Applied::Changed),
                 Err(ExecuteError::Guard { message }) => Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None }),
@@ -86,6 +95,10 @@ impl Gateway for Live {
 
     async fn event(&self, subject: &Subject, event: &Event) {
         self.events.write(subject, event).await;
+    }
+
+    async fn gone(&self, subject: &Subject) {
+        self.tasks.gone(subject);
     }
 
     async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>) {

@@ -17,7 +17,7 @@ pub use self::{
     replay::{Divergence, Replay},
 };
 use crate::contract::{
-    Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, Timestamp,
+    Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp,
 };
 
 /// Who asks: the reconciler's name and the object that it reconciles.
@@ -90,6 +90,12 @@ pub trait Gateway: Send + Sync + 'static {
     /// All queries at once; answers in the order of the questions.
     async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>>;
 
+    /// The subject's tasks, in the order of their names. A world without tasks has none.
+    async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
+        let _ = subject;
+        Vec::new()
+    }
+
     /// The time now.
     fn now(&self) -> Timestamp;
 
@@ -98,6 +104,11 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Writes an event on the subject.
     async fn event(&self, subject: &Subject, event: &Event);
+
+    /// There is no object of the subject's name any more: what still runs for it ends.
+    async fn gone(&self, subject: &Subject) {
+        let _ = subject;
+    }
 
     /// Says in a condition of the host's own on the subject that its reconciler is in trouble (reason and message), or no more.
     async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Applied, Gateway, SharedGateway, Subject};
 use crate::contract::{
     Effect, EffectFailure, Event, Failure, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection,
-    SqlError, Timestamp,
+    SqlError, TaskState, Timestamp,
 };
 
 /// What a reconcile asked.
@@ -33,6 +33,8 @@ pub enum Question {
     },
     /// Queries that ran at once.
     Query(Vec<Query>),
+    /// The object's tasks.
+    Tasks,
     /// The time.
     Now,
 }
@@ -48,6 +50,8 @@ pub enum Answer {
     Secret(Result<Option<Vec<SecretDigest>>, ReadError>),
     /// To [`Question::Query`].
     Query(Vec<Result<Vec<Rows>, SqlError>>),
+    /// To [`Question::Tasks`].
+    Tasks(Vec<TaskState>),
     /// To [`Question::Now`].
     Now(Timestamp),
 }
@@ -116,6 +120,7 @@ pub async fn ask(gateway: &dyn Gateway, subject: &Subject, question: &Question) 
         Question::Select(selection) => Answer::Select(gateway.select(subject, selection).await),
         Question::Secret { namespace, name } => Answer::Secret(gateway.secret(subject, namespace, name).await),
         Question::Query(queries) => Answer::Query(gateway.query(subject, queries).await),
+        Question::Tasks => Answer::Tasks(gateway.tasks(subject).await),
         Question::Now => Answer::Now(gateway.now()),
     }
 }
@@ -144,6 +149,12 @@ impl Gateway for Recorder {
         let answers = self.inner.query(subject, queries).await;
         self.note(Question::Query(queries.to_vec()), Answer::Query(answers.clone()));
         answers
+    }
+
+    async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
+        let tasks = self.inner.tasks(subject).await;
+        self.note(Question::Tasks, Answer::Tasks(tasks.clone()));
+        tasks
     }
 
     fn now(&self) -> Timestamp {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::contract::{
     Effect, EffectFailure, Event, FailureKind, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError,
-    SqlErrorKind, Timestamp,
+    SqlErrorKind, TaskState, Timestamp,
 };
 
 /// A read that differs from the journal's.
@@ -105,6 +105,13 @@ impl Gateway for Replay {
                 .iter()
                 .map(|_| Err(SqlError { kind: SqlErrorKind::Unreachable, code: 0, state: String::new(), message: DIVERGED.into() }))
                 .collect(),
+        }
+    }
+
+    async fn tasks(&self, _: &Subject) -> Vec<TaskState> {
+        match self.answer(Question::Tasks) {
+            Some(Answer::Tasks(tasks)) => tasks,
+            _ => Vec::new(),
         }
     }
 

@@ -52,19 +52,22 @@ pub(super) fn pooled(limits: &Limits, calls: u32) -> Result<Engine, RuntimeError
         .table_keep_resident(64 << 10)
         .async_stack_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut config = code();
+    let mut config = code()?;
     config.allocation_strategy(pool);
     Engine::new(&config).map_err(RuntimeError::engine)
 }
 
 /// An engine that only compiles. Its code is the same as that of [`pooled`]: where instances are allocated makes no difference to it.
 pub(super) fn compiler() -> Result<Engine, RuntimeError> {
-    Engine::new(&code()).map_err(RuntimeError::engine)
+    Engine::new(&code()?).map_err(RuntimeError::engine)
 }
 
-/// What machine code depends on. No limit of the settings is in it, so code compiled once is good for every setting.
-fn code() -> Config {
+/// What machine code depends on. No limit of the settings is in it, so code compiled once is good for every setting; and no feature that
+/// some processors of the architecture lack, so code in an image is good on every node.
+fn code() -> Result<Config, RuntimeError> {
     let mut config = Config::new();
+    // Named, so that nothing is inferred from the machine that compiles.
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH)).map_err(RuntimeError::engine)?;
     config
         .concurrency_support(false)
         .epoch_interruption(true)
@@ -72,7 +75,7 @@ fn code() -> Config {
         // The same request and answers must give the same plan on every machine. Threads are not compiled in at all.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
-    config
+    Ok(config)
 }
 
 /// Advances the engine's epoch each [`TICK`]. A thread rather than a task: a busy executor must not stop the clock that limits who keeps

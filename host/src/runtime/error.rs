@@ -30,14 +30,27 @@ pub enum RuntimeError {
         message: String,
     },
     /// A component of another world.
-    #[error("not a component of the world controller:reconciler/reconciler@0.1.0: {message}")]
+    #[error("not a component of the world controller:reconciler/reconciler: {message}")]
     World {
         /// What it imports or lacks.
         message: String,
     },
+    /// A component of a version of the world that is not served.
+    #[error("of version {version} of the world, and this host runs {served}")]
+    Version {
+        /// Of the component.
+        version: String,
+        /// Those of this host.
+        served: String,
+    },
 }
 
 impl RuntimeError {
+    /// The versions of the world that this host runs, for people.
+    pub fn served() -> String {
+        super::world::SERVED.map(|world| world.version).join(" and ")
+    }
+
     pub(super) fn engine(error: wasmtime::Error) -> Self {
         Self::Engine { message: text(&error) }
     }

@@ -3,7 +3,8 @@
 
 use super::call::Call;
 use crate::contract::{
-    Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, Timestamp, clock, cluster, log, sql, types,
+    Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp, clock, cluster, log, sql,
+    tasks, types,
 };
 
 impl types::Host for Call {}
@@ -38,6 +39,15 @@ impl sql::Host for Call {
         let answers = gateway.query(&subject, &queries).await;
         self.answered();
         Ok(answers)
+    }
+}
+
+impl tasks::Host for Call {
+    async fn list(&mut self) -> wasmtime::Result<Vec<TaskState>> {
+        let (subject, gateway) = self.read(1)?;
+        let tasks = gateway.tasks(&subject).await;
+        self.answered();
+        Ok(tasks)
     }
 }
 

@@ -7,6 +7,7 @@
 mod call;
 mod engine;
 mod error;
+mod former;
 mod guest;
 mod imports;
 mod log;
@@ -58,29 +59,31 @@ impl Runtime {
         let engine = engine::pooled(limits, CONCURRENT_CALLS)?;
         let mut linker = Linker::new(&engine);
         Reconciler::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call).map_err(RuntimeError::engine)?;
+        former::add_to_linker(&mut linker).map_err(RuntimeError::engine)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(RuntimeError::engine)?;
         let ticker = Ticker::start(&engine)?;
         let turns = Semaphore::new(CONCURRENT_CALLS as usize);
         Ok(Self { shared: Arc::new(Shared { engine, limits: limits.clone(), turns, _ticker: ticker }), linker })
     }
 
-    /// Maps machine code that [`compile`] made and checks that it is a component of the world.
+    /// Maps machine code that [`compile`] made and checks that it is a component of a world that is served.
     ///
-    /// The file must come from a folder that only this program writes: what it contains is run as it is.
+    /// The file must come from a folder that only this program, or the image that it is in, writes: what it contains is run as it is.
     ///
     /// # Errors
-    /// [`RuntimeError::Code`] where the file was made by another engine or is damaged, [`RuntimeError::World`] where the component
-    /// imports or exports other things than the world.
+    /// [`RuntimeError::Code`] where the file was made by another engine or is damaged, [`RuntimeError::Version`] where the component is of
+    /// a version that is not served, [`RuntimeError::World`] where it imports or exports other things than the world.
     #[expect(unsafe_code, reason = "wasmtime cannot tell whether a file of machine code is its own")]
     pub fn load(&self, cwasm: &Path) -> Result<Guest, RuntimeError> {
         // SAFETY: what is mapped is trusted as machine code, so it must be the unchanged output of wasmtime. Callers hand in files of the
         // private cache only: the folder is this user's alone (mode 0700, checked when it is opened), files appear there by rename, whole,
-        // from a child of this very binary, and are never written again, so that a mapping never changes under us. Output of another
+        // from a child of this very binary, and are never written again, so that a mapping never changes under us; or files beside the image's
+        // modules, which came with this binary and which only root or this user can write (checked for each). Output of another
         // version or configuration of wasmtime is told by its header and refused as an error.
         let component = unsafe { Component::deserialize_file(&self.shared.engine, cwasm) }
             .map_err(|e| RuntimeError::Code { path: cwasm.into(), message: error::text(&e) })?;
-        world::check(&self.shared.engine, &component)?;
-        Guest::new(Arc::clone(&self.shared), &self.linker, &component)
+        let world = world::of(&self.shared.engine, &component)?;
+        Guest::new(Arc::clone(&self.shared), &self.linker, &component, world)
     }
 
     /// Compiles a component in this process, which costs some 90 MiB that do not come back: for tests and short-lived processes.
@@ -91,7 +94,7 @@ impl Runtime {
         self.shared.engine.precompile_component(wasm).map_err(|e| RuntimeError::Component { message: error::text(&e) })
     }
 
-    /// What machine code must have been made for to load here: version and configuration of the engine and features of the processor.
+    /// What machine code must have been made for to load here: version and configuration of the engine, and the architecture.
     pub fn compatibility_key(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.shared.engine.precompile_compatibility_hash().hash(&mut hasher);

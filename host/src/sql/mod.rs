@@ -16,7 +16,7 @@
 //! is reset by the server then; after any error it is cut off without reading what is left. A pool is dropped when its credentials change, and
 //! when a connection of it is lost or stays silent: the host name may mean another address by now, and each name is looked up at each connect.
 //! A connection lives for [`SqlLimits::lifetime`] at most, since behind a virtual address the old one may go on answering for long.
-//! An execution has a connection of its own, which is closed afterwards.
+//! An execution has a connection of its own, which is closed afterwards. So has a task ([`task`]), which may take hours.
 //!
 //! **Secrets** are written into executions only. In a query or a guard the server would give the value back, and what it gives back goes to
 //! the reconciler. **Errors** name the endpoint. A server quotes what it was sent, so its words are withheld where the statement carried a secret.
@@ -30,6 +30,7 @@ mod quote;
 mod rows;
 mod session;
 mod shape;
+mod task;
 mod text;
 
 use std::{sync::Arc, time::Duration};

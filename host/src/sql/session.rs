@@ -15,6 +15,12 @@ pub(super) struct Budget {
     pub bytes: usize,
 }
 
+/// A connection as its server sees it: its number, and the address that it comes from (without a port, on some servers).
+pub(super) struct Whose {
+    number: u64,
+    from: String,
+}
+
 /// A connection that is cut off unless it is given back.
 pub(super) struct Session {
     conn: Option<Conn>,
@@ -72,6 +78,61 @@ impl Session {
             sent.await.map_err(|failure| failure.nth(i, statements.len()))?;
         }
         Ok(())
+    }
+
+    /// Runs statements for their effect and keeps what they answer, within the budget. More is read and thrown away: that a statement took
+    /// effect must not look like a failure.
+    pub(super) async fn write_and_keep(&mut self, statements: &[Sealed], mut budget: Budget) -> Result<Vec<Rows>, Failure> {
+        let mut answers = Vec::with_capacity(statements.len());
+        for (i, statement) in statements.iter().enumerate() {
+            let kept = self.keep(statement, &mut budget).await.map_err(|failure| failure.nth(i, statements.len()))?;
+            answers.push(kept);
+        }
+        Ok(answers)
+    }
+
+    async fn keep(&mut self, statement: &Sealed, budget: &mut Budget) -> Result<Rows, Failure> {
+        let running = |error| Failure::running(error, statement.secret);
+        let mut result = self.ready(statement)?.query_iter(statement.sql.as_str()).await.map_err(running)?;
+        let columns = result.columns().unwrap_or_else(|| [].into());
+        let mut answer = Rows { columns: columns.iter().map(|c| c.name_str().into_owned()).collect(), rows: Vec::new() };
+        if let Some(mut stream) = result.stream::<Row>().await.map_err(running)? {
+            let mut full = false;
+            while let Some(row) = stream.try_next().await.map_err(running)? {
+                full = full || answer.rows.len() >= budget.rows as usize || rows::cost(&row) > budget.bytes;
+                if !full {
+                    budget.bytes -= rows::cost(&row);
+                    answer.rows.push(rows::cells(&columns, row));
+                }
+            }
+        }
+        result.drop_result().await.map_err(running)?;
+        Ok(answer)
+    }
+
+    /// Who this connection is on its server, if that says so.
+    pub(super) async fn whose(&mut self, deadline: Instant) -> Option<Whose> {
+        let asked = async {
+            let sql = "SELECT id, host FROM information_schema.processlist WHERE id = CONNECTION_ID()";
+            self.conn().ok()?.query_first::<Row, _>(sql).await.ok()?
+        };
+        let row = timeout_at(deadline, asked).await.ok()??;
+        Some(Whose { number: row.get_opt(0)?.ok()?, from: row.get_opt(1)?.ok()? })
+    }
+
+    /// Ends another connection of the same account while it runs one of these statements. Gives whether it did.
+    pub(super) async fn kill(&mut self, whose: &Whose, statements: &[Sealed]) -> Result<bool, Failure> {
+        let Whose { number, from } = whose;
+        let conn = self.conn()?;
+        let sql = format!("SELECT host, info FROM information_schema.processlist WHERE id = {number}");
+        let there: Option<Row> = conn.query_first(sql).await.map_err(|error| Failure::running(error, false))?;
+        let there: Option<(String, String)> = there.and_then(|row| Some((row.get_opt(0)?.ok()?, row.get_opt(1)?.ok()?)));
+        let ours = there.is_some_and(|(host, info)| host == *from && statements.iter().any(|one| one.sql.trim() == info.trim()));
+        if !ours {
+            return Ok(false);
+        }
+        conn.query_drop(format!("KILL CONNECTION {number}")).await.map_err(|error| Failure::running(error, false))?;
+        Ok(true)
     }
 
     /// After everything went well: back into the pool, or closed in good form if it is of its own.

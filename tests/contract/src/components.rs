@@ -32,21 +32,43 @@ pub fn shipped(name: &str) -> Vec<u8> {
 /// When it does not build.
 pub fn hostile(target: &Path) -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(["build", "--quiet", "--profile", "guest", "--target", "wasm32-unknown-unknown", "--package", "hostile", "--target-dir"])
-            .arg(target)
-            .current_dir(root())
-            .status()
-            .expect("cargo runs this test, so it can be run");
-        assert!(status.success(), "the hostile reconciler does not build");
-        let module = target.join("wasm32-unknown-unknown/guest/hostile.wasm");
-        let module = fs::read(&module).unwrap_or_else(|e| panic!("cannot read {}: {e}", module.display()));
-        let mut encoder = ComponentEncoder::default();
-        let encoder = encoder.validate(true).module(&module).expect("it is a module of the contract's world");
-        encoder.encode().expect("it makes a component")
-    })
+    COMPONENT.get_or_init(|| build("hostile", &[], target))
+}
+
+/// One reconciler, built for the world before the present one and for the present one. `target` is the folder below which Cargo builds.
+///
+/// # Panics
+/// When it does not build.
+pub fn of_both_worlds(target: &Path) -> &'static [Vec<u8>; 2] {
+    static COMPONENTS: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    COMPONENTS.get_or_init(|| [&[][..], &["--features", "present"]].map(|features| build("former", features, target)))
+}
+
+/// A component as if it were built for another version of the contract, of a number as long as the present one's.
+pub fn as_of(component: &[u8], version: &str) -> Vec<u8> {
+    let (now, then) = (b"@0.2.0", format!("@{version}"));
+    let mut component = component.to_vec();
+    let places: Vec<_> = component.windows(now.len()).enumerate().filter(|(_, window)| window == now).map(|(at, _)| at).collect();
+    places.into_iter().for_each(|at| component[at..at + now.len()].copy_from_slice(then.as_bytes()));
+    component
+}
+
+fn build(package: &str, features: &[&str], target: &Path) -> Vec<u8> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--profile", "guest", "--target", "wasm32-unknown-unknown", "--package", package])
+        .args(features)
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(root())
+        .status()
+        .expect("cargo runs this test, so it can be run");
+    assert!(status.success(), "the reconciler {package} does not build");
+    let module = target.join(format!("wasm32-unknown-unknown/guest/{package}.wasm"));
+    let module = fs::read(&module).unwrap_or_else(|e| panic!("cannot read {}: {e}", module.display()));
+    let mut encoder = ComponentEncoder::default();
+    let encoder = encoder.validate(true).module(&module).expect("it is a module of the contract's world");
+    encoder.encode().expect("it makes a component")
 }
 
 /// A variant of the hostile component that does this whatever its settings say.

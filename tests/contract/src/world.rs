@@ -80,6 +80,11 @@ impl Gateway for Played {
         cross(&self.fixture.query(&cross::<_, Vec<sdk::Query>>(&queries)))
     }
 
+    async fn tasks(&self, _: &Subject) -> Vec<contract::TaskState> {
+        self.wait().await;
+        cross(&self.fixture.tasks())
+    }
+
     fn now(&self) -> contract::Timestamp {
         self.fixture.now()
     }

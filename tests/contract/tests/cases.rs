@@ -33,6 +33,9 @@ fn component(name: &str) -> Guest {
 #[case("database", run::<database::DatabaseReconciler>, database::DatabaseReconciler::describe)]
 #[case("user", run::<user::UserReconciler>, user::UserReconciler::describe)]
 #[case("grant", run::<grant::GrantReconciler>, grant::GrantReconciler::describe)]
+#[case("snapshot", run::<snapshot::SnapshotReconciler>, snapshot::SnapshotReconciler::describe)]
+#[case("backup", run::<backup::BackupReconciler>, backup::BackupReconciler::describe)]
+#[case("backupschedule", run::<backupschedule::BackupScheduleReconciler>, backupschedule::BackupScheduleReconciler::describe)]
 #[case("doltdb", run::<doltdb::DoltDBReconciler>, doltdb::DoltDBReconciler::describe)]
 #[tokio::test]
 async fn a_component_plans_what_its_code_plans(

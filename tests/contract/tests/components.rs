@@ -9,15 +9,18 @@ use wasmparser::{ComponentTypeRef, Parser, Payload, Validator, WasmFeatures};
 const PACKED: usize = 400 << 10;
 
 #[rstest]
+#[case("backup")]
+#[case("backupschedule")]
 #[case("database")]
 #[case("doltdb")]
 #[case("grant")]
+#[case("snapshot")]
 #[case("user")]
 fn a_component_imports_the_contract_and_nothing_else(#[case] name: &str) {
     let component = components::shipped(name);
     Validator::new_with_features(WasmFeatures::default()).validate_all(&component).unwrap();
     let (imports, exports) = interface(&component);
-    let foreign: Vec<_> = imports.iter().filter(|i| !(i.starts_with("controller:reconciler/") && i.ends_with("@0.1.0"))).collect();
+    let foreign: Vec<_> = imports.iter().filter(|i| !(i.starts_with("controller:reconciler/") && i.ends_with("@0.2.0"))).collect();
     assert_eq!(foreign, Vec::<&String>::new());
     for function in ["describe", "reconcile"] {
         assert!(exports.iter().any(|export| export == function), "{name} exports no {function}: {exports:?}");
@@ -25,9 +28,12 @@ fn a_component_imports_the_contract_and_nothing_else(#[case] name: &str) {
 }
 
 #[rstest]
+#[case("backup")]
+#[case("backupschedule")]
 #[case("database")]
 #[case("doltdb")]
 #[case("grant")]
+#[case("snapshot")]
 #[case("user")]
 fn a_component_fits_a_config_map(#[case] name: &str) {
     let packed = zstd::bulk::compress(&components::shipped(name), 19).unwrap().len();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Argument, Header, Level, Object, ObjectRef, Operator, Outcome, Page, Permission, Query, ReadError, Request, Requirement, Rows,
-    SecretDigest, Selection, SqlError, SqlErrorKind, Statement, Timestamp, World, kind,
+    SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskProgress, TaskState, Timestamp, World, kind, parse_rfc3339,
 };
 
 /// A fixture cannot be used.
@@ -63,6 +63,9 @@ pub struct Fixture {
     /// What the databases answer. The first entry that fits counts.
     #[serde(default)]
     pub sql: Vec<SqlAnswer>,
+    /// The tasks of the object that were started and not forgotten.
+    #[serde(default)]
+    pub tasks: Vec<FixtureTask>,
     /// Whether a snapshot shows applied objects by name only. For cases that are about something else.
     #[serde(default)]
     pub brief: bool,
@@ -85,6 +88,61 @@ pub struct FixtureSecret {
     pub name: String,
     /// Keys and values.
     pub data: Map<String, Json>,
+}
+
+/// A task: it runs, unless one of `done`, `failed` and `guarded` says how it ended.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixtureTask {
+    /// Which of the object's tasks it is.
+    pub name: String,
+    /// When it was started, RFC 3339.
+    pub started: String,
+    /// When it is ended, RFC 3339.
+    pub deadline: String,
+    /// It came to its end: what each statement answered.
+    #[serde(default)]
+    pub done: Option<Vec<FixtureRows>>,
+    /// It failed.
+    #[serde(default)]
+    pub failed: Option<SqlFailure>,
+    /// Its guard did not hold: what was found.
+    #[serde(default)]
+    pub guarded: Option<String>,
+}
+
+/// What a statement answered.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixtureRows {
+    /// The names of the columns; absent: `c0`, `c1` and so on.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// The rows.
+    #[serde(default)]
+    pub rows: Vec<Vec<Json>>,
+}
+
+impl FixtureRows {
+    fn answer(&self) -> Rows {
+        let width = self.rows.first().map_or(self.columns.len(), Vec::len);
+        let columns = if self.columns.is_empty() { (0..width).map(|i| format!("c{i}")).collect() } else { self.columns.clone() };
+        Rows { columns, rows: self.rows.iter().map(|row| row.iter().map(value_from_json).collect()).collect() }
+    }
+}
+
+impl FixtureTask {
+    fn state(&self) -> Result<TaskState, String> {
+        let time = |text: &str| parse_rfc3339(text).ok_or_else(|| format!("task {}: {text} is no time", self.name));
+        let progress = match (&self.done, &self.failed, &self.guarded) {
+            (None, None, None) => TaskProgress::Running,
+            (Some(done), None, None) => TaskProgress::Done(done.iter().map(FixtureRows::answer).collect()),
+            (None, Some(failure), None) => TaskProgress::Failed(failure.error()),
+            (None, None, Some(found)) => TaskProgress::Guarded(found.clone()),
+            _ => return Err(format!("task {} has more than one end", self.name)),
+        };
+        Ok(TaskState { name: self.name.clone(), started: time(&self.started)?, deadline: time(&self.deadline)?, progress })
+    }
 }
 
 /// What a server answers to a statement.
@@ -125,6 +183,12 @@ pub struct SqlFailure {
     message: String,
 }
 
+impl SqlFailure {
+    fn error(&self) -> SqlError {
+        SqlError { kind: self.kind, code: self.code, state: self.state.clone(), message: self.message.clone() }
+    }
+}
+
 fn empty() -> Json {
     Json::Object(Map::new())
 }
@@ -153,6 +217,7 @@ impl Fixture {
         let options = serde_saphyr::options! { strict_booleans: true };
         let fixture: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         fixture.now.parse::<jiff::Timestamp>().map_err(|error| format!("now: {error}"))?;
+        fixture.tasks.iter().try_for_each(|task| task.state().map(drop))?;
         Ok(fixture)
     }
 
@@ -199,16 +264,14 @@ impl Fixture {
             panic!("the fixture has no answer of {host} to {:?} with {}", statement.text, Json::from(arguments))
         };
         if let Some(error) = &answer.error {
-            return Err(SqlError { kind: error.kind, code: error.code, state: error.state.clone(), message: error.message.clone() });
+            return Err(error.error());
         }
-        let width = answer.rows.first().map_or(answer.columns.len(), Vec::len);
-        let columns = if answer.columns.is_empty() { (0..width).map(|i| format!("c{i}")).collect() } else { answer.columns.clone() };
-        let rows: Vec<_> = answer.rows.iter().map(|row| row.iter().map(value_from_json).collect()).collect();
-        if rows.len() > usize::try_from(query.max_rows).unwrap_or(usize::MAX) {
+        let rows = FixtureRows { columns: answer.columns.clone(), rows: answer.rows.clone() }.answer();
+        if rows.rows.len() > usize::try_from(query.max_rows).unwrap_or(usize::MAX) {
             let message = format!("more than {} rows", query.max_rows);
             return Err(SqlError { kind: SqlErrorKind::TooLarge, code: 0, state: String::new(), message });
         }
-        Ok(Rows { columns, rows })
+        Ok(rows)
     }
 }
 
@@ -284,6 +347,13 @@ impl World for Fixture {
             }
         }
         queries.iter().map(|query| query.statements.iter().map(|statement| self.answer(query, statement)).collect()).collect()
+    }
+
+    fn tasks(&self) -> Vec<TaskState> {
+        self.read("tasks".to_owned());
+        let mut tasks: Vec<_> = self.tasks.iter().map(|task| task.state().expect("the fixture was checked when it was read")).collect();
+        tasks.sort_by(|a, b| a.name.cmp(&b.name));
+        tasks
     }
 
     fn now(&self) -> Timestamp {
@@ -394,6 +464,20 @@ sql:
         let world: &dyn World = &fixture;
         assert_eq!(world.query_one(query(sql!("SELECT ?", value(7_i64)))).unwrap()[0].rows[0].len(), 3);
         assert_eq!(world.query_one(query(sql!("SELECT ?", value(8_i64)))).unwrap_err().kind, SqlErrorKind::Unreachable);
+    }
+
+    #[test]
+    fn a_task_runs_unless_the_fixture_says_how_it_ended() {
+        let task = |end: &str| {
+            let times = "started: 2026-01-01T00:00:00Z, deadline: 2026-01-01T01:00:00Z";
+            let text = format!("object: {{}}\ntasks: [{{ name: b, {times}{end} }}, {{ name: a, {times} }}]\n");
+            Fixture::parse(&text).map(|fixture| (fixture.tasks()[0].name.clone(), (&fixture as &dyn World).task("b").unwrap()))
+        };
+        let (first, running) = task("").unwrap();
+        assert_eq!((first.as_str(), running.progress, running.deadline - running.started), ("a", TaskProgress::Running, 3_600_000));
+        let Ok((_, TaskState { progress: TaskProgress::Done(rows), .. })) = task(", done: [{ rows: [[0]] }]") else { panic!("not done") };
+        assert_eq!((rows[0].columns[0].as_str(), rows[0].rows[0].len()), ("c0", 1));
+        assert!(task(", done: [], guarded: no").unwrap_err().contains("task b has more than one end"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod mask;
 mod permissions;
 mod render;
 
-pub use fixture::{Fixture, FixtureError, FixtureSecret, SqlAnswer};
+pub use fixture::{Fixture, FixtureError, FixtureRows, FixtureSecret, FixtureTask, SqlAnswer, SqlFailure};
 pub use render::{render, render_answer, value_from_json, value_to_json};
 
 use std::path::{Path, PathBuf};

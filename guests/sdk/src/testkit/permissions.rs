@@ -1,6 +1,6 @@
 //! Which permissions a reconcile makes use of, to compare with those that its description asks for.
 
-use crate::{Argument, Effect, Endpoint, Permission, Plan, Statement, Value, kind};
+use crate::{Argument, Effect, Endpoint, Permission, Plan, Statement, Task, Value, kind};
 
 /// What the effects of a plan for an object in `own` need. Status and finalizers of the reconciled object need nothing.
 pub(super) fn of_plan(plan: &Plan, own: &str) -> Vec<Permission> {
@@ -15,7 +15,13 @@ pub(super) fn of_plan(plan: &Plan, own: &str) -> Vec<Permission> {
                 used.push(Permission::SqlWrite(execution.endpoint.host.clone()));
                 used.extend(secrets(&execution.endpoint, &execution.statements, own));
             }
-            Effect::Finalizer(_) | Effect::Status(_) => {}
+            // What the statements of a task answer is read.
+            Effect::Start(Task { execution, .. }) => {
+                used.push(Permission::SqlWrite(execution.endpoint.host.clone()));
+                used.push(Permission::SqlRead(execution.endpoint.host.clone()));
+                used.extend(secrets(&execution.endpoint, &execution.statements, own));
+            }
+            Effect::Finalizer(_) | Effect::Status(_) | Effect::Forget(_) => {}
         }
     }
     used

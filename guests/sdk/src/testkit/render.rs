@@ -60,6 +60,8 @@ fn effect(effect: &Effect) -> Json {
         Effect::Status(status) => json!({ "status": parsed(status) }),
         Effect::Sql(execution) => json!({ "sql": sql(execution) }),
         Effect::GenerateSecret(secret) => json!({ "generateSecret": secret }),
+        Effect::Start(task) => json!({ "start": task.name, "sql": sql(&task.execution) }),
+        Effect::Forget(name) => json!({ "forget": name }),
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
 };
 
 use sdk::{
-    Credentials, Description, Effect, Endpoint, Failure, Level, ObjectRef, Permission, Plan, Query, Reconciler, Request, World, kind,
+    Credentials, Description, Effect, Endpoint, Failure, Level, ObjectRef, Permission, Plan, Query, Reconciler, Request, Selection,
+    Selector, World, kind,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -87,6 +88,16 @@ impl Reconciler for Hostile {
             "effects" => plan.effects = vec![Effect::Status("{}".into()); times],
             "bytes" => plan.effects = vec![Effect::Status("x".repeat(times))],
             "log" => world.log(Level::Info, &"x".repeat(times), &[("field", "y".repeat(times))]),
+            // Each item is some bytes in the guest and more in the host.
+            "many small things" => drop(world.select(&many_fields(times))),
+            "depth" => plan.effects = vec![Effect::Status(format!("{{\"a\":{}{}}}", "[".repeat(times), "]".repeat(times)))],
+            "never the same" => {
+                plan.status(&json!({"now": world.now()}));
+            }
+            "panic every second time" => {
+                plan.status(&json!({"last": request.last.is_some()}));
+                assert!(request.last.is_none(), "this is the second time");
+            }
             "lines" => (0..times).for_each(|i| world.log(Level::Info, &format!("line {i}"), &[])),
             "work between reads" => {
                 for _ in 0..times {
@@ -137,4 +148,10 @@ fn query() -> Query {
         Credentials { namespace: "default".into(), secret: "widget-root".into(), user_key: "user".into(), password_key: "password".into() };
     let endpoint = Endpoint { host: "db.svc".into(), port: 3306, credentials };
     Query { endpoint, database: None, statements: Vec::new(), deadline: 1_000, max_rows: 1 }
+}
+
+/// A question that takes more room in the host than in here.
+fn many_fields(times: usize) -> Selection {
+    let (namespace, fields) = ("default".to_owned(), vec![String::new(); times]);
+    Selection { kind: kind("v1", "Pod"), namespace, labels: Vec::new(), fields, limit: 0, page: None }
 }
