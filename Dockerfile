@@ -1,4 +1,4 @@
-# The operator's image: the binary and its reconcilers, on a base without a shell.
+# The operator's image: the binary and its reconcilers, these also as machine code, on a base without a shell.
 #
 #   docker build -t doltdb-operator .
 #
@@ -18,7 +18,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
  && cargo build --release --locked --package doltdb-operator \
  && cargo xtask guests \
  && cp /target/release/doltdb-operator /out/ \
- && cp /target/modules/*.wasm /out/modules/
+ && cp /target/modules/*.wasm /out/modules/ \
+ && /out/doltdb-operator compile-modules /out/modules
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/doltdb-operator /usr/local/bin/doltdb-operator

@@ -7,15 +7,18 @@ pub mod admin;
 pub mod cluster;
 pub mod contract;
 pub mod controller;
+pub mod figures;
 pub mod gateway;
 pub mod leader;
 pub mod metrics;
 pub mod module;
 pub mod plan;
+pub mod registry;
 mod run;
 pub mod runtime;
 pub mod settings;
 pub mod sql;
 pub mod swap;
+pub mod tasks;
 
 pub use run::{Error, Options, run};

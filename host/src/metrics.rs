@@ -2,11 +2,11 @@
 //!
 //! Owns names, labels and buckets; the rooms call typed methods. A label value is either a `&'static str` or a name from the host's own
 //! settings and discovery (reconciler, kind, digest): nothing that a reconciler or a cluster's user writes becomes a label, so the number of
-//! series is bounded. The one prefix of all names is the product's, given at the start.
+//! series is bounded. The one prefix of all names is the product's, given at the start. What is said of objects is in [`Figures`].
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +20,8 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+
+use crate::figures::Figures;
 
 /// The `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -139,6 +141,8 @@ pub struct Metrics {
     calls: Histograms<ByReconciler>,
     traps: Family<ByReason, Counter>,
     queries: Family<ByOutcome, Counter>,
+    tasks_running: Family<ByReconciler, Gauge>,
+    tasks: Family<ByResult, Counter>,
     active: Shown,
     candidates: Shown,
     previous: Shown,
@@ -148,6 +152,7 @@ pub struct Metrics {
     leader: Gauge,
     cached: Family<ByKind, Gauge>,
     events: Family<BySeverity, Counter>,
+    figures: Arc<OnceLock<Figures>>,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -171,6 +176,8 @@ impl Metrics {
         let calls = measure(&mut registry, "call_duration", "One call into a module with its reads", SHORT);
         let traps = add(&mut registry, "traps", "Calls into a module that the host had to end");
         let queries = add(&mut registry, "sql_queries", "SQL sessions by how they ended");
+        let tasks_running = add(&mut registry, "tasks_running", "Tasks that run beside the queue");
+        let tasks = add(&mut registry, "tasks", "Tasks that have ended, by how");
         let mut shown = |name: &str, help: &str| {
             let shown = Shown::default();
             registry.register(name, help, shown.family.clone());
@@ -198,6 +205,8 @@ impl Metrics {
             calls,
             traps,
             queries,
+            tasks_running,
+            tasks,
             active,
             candidates,
             previous,
@@ -207,6 +216,7 @@ impl Metrics {
             leader,
             cached,
             events,
+            figures: Arc::default(),
         }
     }
 
@@ -261,6 +271,17 @@ impl Metrics {
         self.queries.get_or_create(&ByOutcome { result }).inc();
     }
 
+    /// A task has been started.
+    pub fn task_started(&self, reconciler: &str) {
+        self.tasks_running.get_or_create(&by(reconciler)).inc();
+    }
+
+    /// A task runs no more; `result` says how it ended (`done`, `failed`, `guarded`, `timeout`, `stopped`).
+    pub fn task_ended(&self, reconciler: &str, result: &'static str) {
+        self.tasks_running.get_or_create(&by(reconciler)).dec();
+        self.tasks.get_or_create(&ByResult { reconciler: reconciler.to_owned(), result }).inc();
+    }
+
     /// The module with this digest has become the active one of the slot; an empty one leaves the slot empty.
     pub fn module(&self, slot: &str, digest: &str) {
         self.active.show(slot, Some(digest));
@@ -303,11 +324,21 @@ impl Metrics {
         self.events.get_or_create(&BySeverity { reconciler: reconciler.to_owned(), severity }).inc();
     }
 
+    /// From now on figures of objects are a part of it.
+    pub fn show(&self, figures: Figures) {
+        // A process leads once.
+        let _ = self.figures.set(figures);
+    }
+
     /// All values as text, of the type [`CONTENT_TYPE`].
     #[must_use]
     pub fn encode(&self) -> String {
         let mut out = String::new();
-        text::encode(&mut out, &self.registry).expect("writing to a string cannot fail");
+        text::encode_registry(&mut out, &self.registry).expect("writing to a string cannot fail");
+        if let Some(figures) = self.figures.get() {
+            out.push_str(&figures.encode());
+        }
+        text::encode_eof(&mut out).expect("writing to a string cannot fail");
         out
     }
 }
@@ -357,6 +388,9 @@ mod tests {
         metrics.called("a", Duration::from_micros(60));
         metrics.trapped("a", "memory");
         metrics.queried("timeout");
+        metrics.task_started("a");
+        metrics.task_started("a");
+        metrics.task_ended("a", "done");
         metrics.module("a", "sha256:1");
         metrics.candidate("a", Some("sha256:2"));
         metrics.previous("a", Some("sha256:0"));

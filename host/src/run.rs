@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -18,7 +18,8 @@ use crate::{
     admin::{AdminError, Server, Status},
     cluster::{Change, Cluster, DigestKey, DigestKeyError, SecretValues},
     contract::{Failure, Plan, Request},
-    controller::{Controller, Decide, Journals, Reconcile, Shared, Wake},
+    controller::{Controller, Decide, Journals, Reconcile, Shared, Wake, follow},
+    figures::Figures,
     gateway::{Live, SharedGateway, Subject},
     leader::{self, LeaderError, Leadership},
     metrics::Metrics,
@@ -28,6 +29,7 @@ use crate::{
     settings::{Reconciler, Resource, Settings},
     sql::{Sql, SqlLimits},
     swap::{ConfigMapSource, Exchange, Stage},
+    tasks::{TaskLimits, Tasks},
 };
 
 /// Between two tries to watch a kind that cannot be watched.
@@ -80,6 +82,8 @@ pub enum Error {
 /// # Errors
 /// When it cannot start, or must not go on. The process should end then: its successor starts from a fresh observation.
 pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    let started = Instant::now();
+    let since = move || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let metrics = Metrics::new(&settings.product);
     let status = Arc::new(Status::default());
     let journals = Arc::new(Journals::default());
@@ -110,6 +114,8 @@ pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Out
             }
         }
     });
+    let (tasks, ended_tasks) = Tasks::new(TaskLimits::from(&settings.limits), metrics.clone());
+    let tasks = Arc::new(tasks);
     let working = async {
         let admission = Arc::new(Admission::new(&settings, runtime, Compiler::own_program()?)?);
         let modules = Arc::new(Modules::load(&admission).await);
@@ -117,7 +123,7 @@ pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Out
             metrics.module(slot, &active.digest);
         }
         let exchange = settings.modules.config_maps.as_ref().map(|from| {
-            let source = ConfigMapSource::start(client.clone(), &from.namespace, &settings.domain, &settings.product, &options.identity);
+            let source = ConfigMapSource::start(client.clone(), &from.namespace, &settings, &options.identity);
             Exchange::start(admission, modules.clone(), &metrics, Arc::new(source))
         });
         if let Some(exchange) = &exchange
@@ -126,16 +132,27 @@ pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Out
             tracing::warn!("modules of ConfigMaps are not looked at yet: those of the image run until then");
         }
         status.modules_loaded(modules.clone());
+        tracing::info!(ms = since(), "modules are loaded");
         // The campaign listens as long as this process does.
         let _ = eligible.send(());
         leadership.acquired().await;
         metrics.leading(true);
         status.leading();
-        tracing::info!(identity = %options.identity, "leading");
-        let host =
-            Host { settings: &settings, identity: &options.identity, client, leadership: leadership.clone(), journals, metrics, status };
+        tracing::info!(identity = %options.identity, ms = since(), "leading");
+        let host = Host {
+            settings: &settings,
+            identity: &options.identity,
+            client,
+            leadership: leadership.clone(),
+            journals,
+            metrics,
+            status,
+            tasks: tasks.clone(),
+            started,
+        };
+        let leadership = &leadership;
         tokio::select! {
-            ended = host.reconcile(modules, exchange) => ended,
+            ended = host.reconcile(modules, exchange, ended_tasks) => ended,
             () = leadership.lost() => Err(Error::Deposed),
         }
     };
@@ -145,6 +162,8 @@ pub async fn run(settings: Settings, options: Options, shutdown: impl Future<Out
         ended = &mut serving => ended.map_or(Err(Error::Ended("the admin server")), |served| Ok(served?)),
         ended = &mut campaigning => ended.map_or(Err(Error::Ended("the campaign")), |campaigned| Ok(campaigned?)),
     };
+    // A statement of this process must not run on under another one's leadership.
+    tasks.close().await;
     // Nothing reconciles any more: the lease can be given back, so that a successor need not wait for its end.
     stop.send_replace(true);
     if !campaigning.is_finished() {
@@ -193,23 +212,34 @@ struct Host<'a> {
     journals: Arc<Journals>,
     metrics: Metrics,
     status: Arc<Status>,
+    tasks: Arc<Tasks>,
+    started: Instant,
 }
 
 impl Host<'_> {
     /// Reconciles as long as the future is polled; when it is dropped, every worker ends.
-    async fn reconcile(self, modules: Arc<Modules>, mut exchange: Option<Exchange>) -> Result<(), Error> {
-        let Self { settings, identity, client, leadership, journals, metrics, status } = self;
+    async fn reconcile(
+        self,
+        modules: Arc<Modules>,
+        mut exchange: Option<Exchange>,
+        ended_tasks: UnboundedReceiver<Subject>,
+    ) -> Result<(), Error> {
+        let Self { settings, identity, client, leadership, journals, metrics, status, tasks: long, started } = self;
         let digest_key = match &settings.digest_key {
             Some(place) => DigestKey::kept(client.clone(), place).await?,
             None => DigestKey::random()?,
         };
         let (cluster, changes) = Cluster::new(client.clone(), kinds(settings), settings.namespaces.clone(), digest_key);
         let cluster = Arc::new(cluster);
+        let kinds = settings.reconcilers.values().map(|slot| (slot.reconciles.clone(), slot.metrics.clone()));
+        let cached = cluster.clone();
+        metrics.show(Figures::new(&settings.product, kinds, Arc::new(move |kind| cached.all(kind))));
         let values = Arc::new(SecretValues::new(client.clone(), cluster.clone()));
         let sql = Sql::new(values, SqlLimits { rows: settings.limits.rows, ..SqlLimits::default() });
-        let performer = Performer::new(client.clone(), cluster.clone(), &settings.product);
+        let performer = Performer::new(client.clone(), cluster.clone(), &settings.product, &settings.predecessors);
         let events = Events::new(client, &settings.product, identity);
-        let world: SharedGateway = Arc::new(Live::new(cluster.clone(), sql, performer, events, Arc::new(move || leadership.is_held())));
+        let world: SharedGateway =
+            Arc::new(Live::new(cluster.clone(), sql, long, performer, events, Arc::new(move || leadership.is_held())));
         let stage = Stage { world: world.clone(), journals: journals.clone(), limits: settings.limits.clone() };
         let shared = Shared { world, index: Arc::default(), journals, limits: settings.limits.clone(), metrics: metrics.clone() };
 
@@ -219,6 +249,7 @@ impl Host<'_> {
             controllers.insert(name.clone(), Arc::new(Controller::new(name, slot.clone(), reconciler, shared.clone())));
         }
         let mut tasks = JoinSet::new();
+        tasks.spawn(follow(ended_tasks, controllers.clone()));
         tasks.spawn(dispatch(changes, controllers.clone(), shared));
         for (slot, controller) in controllers {
             if let Some(promotions) = modules.follow(&slot) {
@@ -233,6 +264,7 @@ impl Host<'_> {
             // A kind that cannot be watched yet (its definition is missing, say) does not stop the others.
             futures::future::join_all(settings.reconcilers.values().map(|slot| watch_on(&cluster, &slot.reconciles))).await;
             status.reconciling();
+            tracing::info!(ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX), "ready");
             loop {
                 cluster.sizes().into_iter().for_each(|(kind, objects)| metrics.cached(&kind, objects));
                 tokio::time::sleep(MEASURE_EVERY).await;

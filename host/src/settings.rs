@@ -9,6 +9,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::Figure;
+
 /// The settings file.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -17,6 +19,10 @@ pub struct Settings {
     pub product: String,
     /// The domain of the labels, annotations and condition types that the host itself writes.
     pub domain: String,
+    /// Field managers of programs that did this work before. What they wrote of an object becomes its reconciler's at the first apply, so that
+    /// what is not wanted any more goes; while one of them is seen to write on, nothing is written against it.
+    #[serde(default)]
+    pub predecessors: Vec<String>,
     /// Namespaces to watch; empty: all.
     #[serde(default)]
     pub namespaces: Vec<String>,
@@ -85,6 +91,9 @@ pub struct Modules {
     /// ConfigMaps that replace modules of the folder; absent: they don't.
     #[serde(default)]
     pub config_maps: Option<ConfigMaps>,
+    /// Registries from which a ConfigMap may name a module.
+    #[serde(default)]
+    pub registries: Registries,
     /// Which modules from outside of the folder have to be signed, and by whom.
     #[serde(default)]
     pub signatures: Signatures,
@@ -103,6 +112,20 @@ fn probation() -> u32 {
 pub struct ConfigMaps {
     /// Where they are looked for: the host's own namespace, and nowhere else.
     pub namespace: String,
+}
+
+/// Registries with modules as OCI artifacts. What is not listed is not spoken to.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Registries {
+    /// Hosts, with their port where they have one; `*` stands for any run of characters.
+    pub allowed: Vec<String>,
+    /// Hosts, with their port where they have one, that are spoken to without TLS.
+    pub plain_http: Vec<String>,
+    /// Names of Secrets (`kubernetes.io/dockerconfigjson`) in the host's namespace that a ConfigMap may name.
+    pub pull_secrets: Vec<String>,
+    /// Certificates in PEM that are trusted beside those of the system.
+    pub certificate_authorities: String,
 }
 
 /// Signatures of modules that come from outside of the folder.
@@ -148,6 +171,12 @@ pub struct Limits {
     pub log_bytes: u32,
     /// Rounds of one object in a minute. An object that passes it waits for the minute to end.
     pub rounds_per_minute: u32,
+    /// Tasks of one object, those included that have ended and are not forgotten.
+    pub tasks_per_object: u32,
+    /// Tasks that run at the same time, of all objects.
+    pub tasks: u32,
+    /// How long one task may take, whatever it asks for, in seconds.
+    pub task_seconds: u32,
 }
 
 impl Default for Limits {
@@ -161,6 +190,9 @@ impl Default for Limits {
             rows: 10_000,
             log_bytes: 8_192,
             rounds_per_minute: 120,
+            tasks_per_object: 8,
+            tasks: 64,
+            task_seconds: 86_400,
         }
     }
 }
@@ -181,14 +213,27 @@ pub struct Reconciler {
     /// Objects reconciled at the same time.
     #[serde(default = "workers")]
     pub workers: usize,
+    /// Whether the image has its module. Otherwise the slot is empty until a module is offered, and nobody misses one.
+    #[serde(default = "in_image")]
+    pub in_image: bool,
+    /// Whether its module may import `wasi:*`, as components of Python or JavaScript do. There is nothing behind it: no files, no network, no
+    /// environment, a clock that stands still.
+    #[serde(default)]
+    pub wasi: bool,
     /// The reconciler's own settings, by the schema in its description.
     #[serde(default)]
     pub settings: serde_json::Value,
     /// What it may read and write beside its own object. Deny by default.
     #[serde(default)]
     pub grant: Grant,
+    /// Metrics that are made of its kind's objects.
+    #[serde(default)]
+    pub metrics: Vec<Figure>,
 }
 
+fn in_image() -> bool {
+    true
+}
 fn workers() -> usize {
     4
 }
@@ -280,6 +325,13 @@ impl Settings {
     /// When the file cannot be read, is not YAML, or has an unknown or missing field.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.into(), source })?;
-        serde_saphyr::from_str(&text).map_err(|e| SettingsError::Wrong { path: path.into(), message: e.to_string() })
+        let wrong = |message: String| SettingsError::Wrong { path: path.into(), message };
+        let settings: Self = serde_saphyr::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        for (slot, reconciler) in &settings.reconcilers {
+            if let Some(mistake) = reconciler.metrics.iter().find_map(Figure::mistake) {
+                return Err(wrong(format!("reconcilers.{slot}.metrics: {mistake}")));
+            }
+        }
+        Ok(settings)
     }
 }

@@ -27,7 +27,7 @@ struct Arguments {
 enum Command {
     /// Reconcile until SIGTERM or SIGINT
     Run(Run),
-    /// Look at, verify, sign and compare reconcilers, without a cluster
+    /// Look at, verify, sign, push and compare reconcilers, without a cluster
     #[command(subcommand)]
     Module(module::Task),
     /// Compile a component to machine code: how the operator calls itself, in a process that takes its memory with it
@@ -37,6 +37,12 @@ enum Command {
         wasm: PathBuf,
         /// Where the machine code goes; must not exist
         code: PathBuf,
+    },
+    /// Compile the modules of a folder into a folder beside them: how an image is built that need not compile when it starts
+    #[command(hide = true)]
+    CompileModules {
+        /// The folder with the components
+        folder: PathBuf,
     },
 }
 
@@ -76,6 +82,13 @@ fn main() -> ExitCode {
             end(self::run(run), |error| tracing::error!(error, "the operator ends"))
         }
         Command::Module(task) => module(task),
+        Command::CompileModules { folder } => match host::module::ship_compiled(&folder) {
+            Ok(files) => {
+                files.iter().for_each(|file| println!("{}", file.display()));
+                ExitCode::SUCCESS
+            }
+            failed => end(failed.map(drop), |error| eprintln!("{error}")),
+        },
         Command::CompileModule { wasm, code } => end(host::module::compile_in_this_process(&wasm, &code), |error| eprintln!("{error}")),
     }
 }
@@ -193,6 +206,8 @@ mod tests {
     #[case::manifest(&["sign", "m", "--output", "config-map"], true)]
     #[case::diff(&["diff", "a", "b", "--journals", "j"], true)]
     #[case::diff_without_past(&["diff", "a", "b"], false)]
+    #[case::push(&["push", "m", "r/a"], true)]
+    #[case::push_to_nowhere(&["push", "m"], false)]
     #[case::replay(&["replay", "a", "--journals", "j"], true)]
     fn arguments_about_modules_are_checked(#[case] arguments: &[&str], #[case] fine: bool) {
         let parsed = Arguments::try_parse_from(["doltdb-operator", "module"].iter().chain(arguments));

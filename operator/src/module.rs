@@ -1,6 +1,9 @@
 //! `doltdb-operator module …`: what an author of reconcilers does before there is a cluster. Nothing here speaks to one.
+//! Only [`push`] speaks to anybody, a registry.
 //!
 //! Modules are compiled in this process: it ends afterwards, and takes the memory with it.
+
+mod push;
 
 use std::{
     error::Error,
@@ -37,6 +40,8 @@ pub(crate) enum Task {
     Verify(Verify),
     /// Sign a module, and print the signature; or a ConfigMap that carries both
     Sign(Sign),
+    /// Push a module into a registry, and print the name by which a ConfigMap refers to it
+    Push(push::Push),
     /// Compare the decisions of two modules, by journals of the past
     Diff {
         /// The one that runs
@@ -101,6 +106,7 @@ pub(crate) async fn perform(task: Task) -> Result<(String, bool)> {
         Task::Inspect { module } => inspect(&module).await,
         Task::Verify(verify) => self::verify(verify).await,
         Task::Sign(sign) => self::sign_module(sign).await,
+        Task::Push(push) => push::push(push).await,
         Task::Diff { old, new, journals } => diff(&old, &new, &journals).await,
         Task::Replay { module, journals } => replayed(&module, &journals).await,
     }
@@ -137,10 +143,13 @@ async fn inspect(file: &Path) -> Result<(String, bool)> {
     let shown = json!({
         "name": name,
         "version": version,
+        "world": format!("controller:reconciler@{}", guest.world()),
         "reconciles": format!("{} {}", reconciles.api_version, reconciles.kind),
         "digest": digest(&wasm),
         "bytes": wasm.len(),
         "packedBytes": pack(&wasm)?.len(),
+        "imports": guest.imports(),
+        "needsWasi": guest.imports_wasi(),
         "permissions": permissions,
         "settingsSchema": schema,
     });
@@ -174,7 +183,7 @@ async fn verify(Verify { module, settings, slot, signature }: Verify) -> Result<
     let runtime = Arc::new(Runtime::new(&settings.limits)?);
     let admission = Admission::new(&settings, runtime, Compiler::own_program()?)?;
     let bytes = fs::read(&module).map_err(|error| format!("cannot read {}: {error}", module.display()))?;
-    let parcel = Parcel { bytes: bytes.into(), announced: None, signature };
+    let parcel = Parcel { bytes: bytes.as_slice().into(), announced: None, signature };
     let name = module.display().to_string();
     match admission.from_outside(&slot, Source::Folder { file: module }, &parcel).await {
         Ok(admitted) => {
@@ -195,11 +204,18 @@ async fn sign_module(Sign { module, key, output, name }: Sign) -> Result<(String
         return Ok((format!("digest: {digest}\nsignature: {}\npublic key: {}", signed.signature, signed.public_key), true));
     }
     let slot = Opened::open(&module)?.guest.describe().await?.name;
+    let mut manifest = config_map(&slot, name, &digest, signed.map(|signed| signed.signature));
+    manifest["binaryData"] = json!({ "module.wasm.zst": base64(&pack(&wasm)?) });
+    Ok((serde_json::to_string_pretty(&manifest)?, true))
+}
+
+/// The ConfigMap that offers a module, without its content.
+fn config_map(slot: &str, name: Option<String>, digest: &str, signature: Option<String>) -> serde_json::Value {
     let mut annotations = json!({ format!("{DOMAIN}/module-sha256"): digest });
-    if let Some(signed) = signed {
-        annotations[format!("{DOMAIN}/module-signature")] = signed.signature.into();
+    if let Some(signature) = signature {
+        annotations[format!("{DOMAIN}/module-signature")] = signature.into();
     }
-    let manifest = json!({
+    json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
@@ -207,9 +223,7 @@ async fn sign_module(Sign { module, key, output, name }: Sign) -> Result<(String
             "labels": { format!("{DOMAIN}/module"): slot },
             "annotations": annotations,
         },
-        "binaryData": { "module.wasm.zst": base64(&pack(&wasm)?) },
-    });
-    Ok((serde_json::to_string_pretty(&manifest)?, true))
+    })
 }
 
 fn base64(bytes: &[u8]) -> String {

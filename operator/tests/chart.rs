@@ -76,7 +76,13 @@ fn watched_namespaces_have_roles_of_their_own_and_together_they_allow_the_same()
     let everywhere = render(&[]);
     let objects = render(&["watchNamespaces={blue,green}"]);
     let cluster = rules(of_kind(&objects, "ClusterRole")[0]);
-    assert_eq!(cluster, BTreeSet::from(["storage.k8s.io/storageclasses: get list watch".to_owned()]));
+    assert_eq!(
+        cluster,
+        BTreeSet::from([
+            "snapshot.storage.k8s.io/volumesnapshotclasses: get list watch".to_owned(),
+            "storage.k8s.io/storageclasses: get list watch".to_owned(),
+        ])
+    );
     let roles: Vec<_> = of_kind(&objects, "Role").into_iter().filter(|role| role["metadata"]["namespace"] != NAMESPACE).collect();
     assert_eq!(roles.iter().map(|role| &role["metadata"]["namespace"]).collect::<Vec<_>>(), ["blue", "green"]);
     for role in roles {
@@ -92,6 +98,9 @@ fn no_grant_no_rule() {
         "reconcilers.doltdb=null",
         "reconcilers.user=null",
         "reconcilers.grant=null",
+        "reconcilers.snapshot=null",
+        "reconcilers.backup=null",
+        "reconcilers.backupschedule=null",
         "reconcilers.database.grant=null",
         "leaderElection.enabled=false",
         "digestKey.createRole=false",
@@ -121,6 +130,9 @@ fn generated_secrets_are_created_and_not_read() {
         "reconcilers.doltdb=null",
         "reconcilers.user=null",
         "reconcilers.grant=null",
+        "reconcilers.snapshot=null",
+        "reconcilers.backup=null",
+        "reconcilers.backupschedule=null",
         "reconcilers.database.grant.secrets=null",
         "reconcilers.database.grant.generateSecrets={a-*}",
     ]);
@@ -169,6 +181,9 @@ fn the_reconcilers_are_granted_what_they_describe_and_nothing_else() {
         database::DatabaseReconciler::describe(),
         user::UserReconciler::describe(),
         grant::GrantReconciler::describe(),
+        snapshot::SnapshotReconciler::describe(),
+        backup::BackupReconciler::describe(),
+        backupschedule::BackupScheduleReconciler::describe(),
     ];
     let settings = settings(&render(&[]));
     let slots: Vec<&str> = settings.reconcilers.keys().map(String::as_str).collect();
@@ -208,6 +223,11 @@ fn the_settings_file_carries_the_values() {
         "modules.signatures.mode=required",
         "modules.signatures.keys.release=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
         "modules.probationSeconds=7",
+        "modules.registries.allowed={ghcr.io,*.example:5000}",
+        "modules.registries.plainHttp={r.example:5000}",
+        "modules.registries.pullSecrets={pull}",
+        "reconcilers.database.wasi=true",
+        "reconcilers.database.inImage=false",
     ];
     let objects = render(&values);
     let settings = settings(&objects);
@@ -223,6 +243,16 @@ fn the_settings_file_carries_the_values() {
     assert_eq!((settings.modules.signatures.mode, settings.modules.probation_seconds), (SignatureMode::Required, 7));
     assert_eq!(settings.modules.signatures.keys["release"], "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     assert_eq!(settings.modules.config_maps.unwrap().namespace, NAMESPACE);
+    let registries = settings.modules.registries;
+    assert_eq!(
+        (registries.allowed, registries.plain_http),
+        (vec!["ghcr.io".into(), "*.example:5000".into()], vec!["r.example:5000".into()])
+    );
+    assert_eq!((registries.pull_secrets, registries.certificate_authorities.as_str()), (vec!["pull".to_owned()], ""));
+    let database = &settings.reconcilers["database"];
+    assert!(database.wasi && !database.in_image && !settings.reconcilers["doltdb"].wasi && settings.reconcilers["doltdb"].in_image);
+    let modules = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["name"] == "doltdb-operator-modules").unwrap();
+    assert!(rules(modules).contains("/secrets named pull: get"), "{:?}", rules(modules));
     let lease = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["namespace"] == "leases").unwrap();
     assert!(rules(lease).contains("coordination.k8s.io/leases named other.example.com: get update"), "{:?}", rules(lease));
 }
@@ -327,6 +357,68 @@ fn each_value_does_what_it_says(#[case] value: &str, #[case] kind: &str, #[case]
     assert_eq!(found, expected, "{value} in {kind} at {place}");
 }
 
+/// Every value of the Go operator's chart, as its defaults are.
+const FORMER_VALUES: &str = r#"
+replicas: 1
+image: {repository: ghcr.io/doltdb-operator/doltdb-operator, pullPolicy: IfNotPresent, tag: ""}
+containerArgs: ["--leader-elect"]
+leaderElection: {id: k8s.dolthub.com, namespace: "", createRole: true, existingRole: ""}
+deploymentAnnotations: {sidecar.istio.io/inject: "false"}
+imagePullSecrets: []
+nameOverride: ""
+fullnameOverride: ""
+serviceAccount: {create: true, annotations: {}, name: ""}
+podAnnotations: {}
+podSecurityContext: {}
+securityContext: {}
+resources: {}
+installCrds: false
+keepCrds: true
+installClusterRole: true
+existingClusterRole: ""
+"#;
+
+#[test]
+fn values_of_the_go_operator_are_accepted_and_its_release_can_be_upgraded() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("former-values.yaml");
+    std::fs::write(&file, FORMER_VALUES).unwrap();
+    let text = helm(&["--values", file.to_str().unwrap()]).unwrap_or_else(|complaint| panic!("{complaint}"));
+    let former: Vec<Value> = text.split("\n---\n").map(|object| serde_saphyr::from_str(object).unwrap()).collect();
+    let former: Vec<Value> = former.into_iter().filter(|object| !object.is_null()).collect();
+    let deployment = of_kind(&former, "Deployment")[0];
+    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].to_string();
+    assert!(!arguments.contains("leader-elect"), "{arguments}");
+    // What no upgrade can change is as it was: the selector, and what the bindings lead to.
+    assert_eq!(deployment["metadata"]["name"], "doltdb-operator");
+    let selector = json!({"matchLabels": {"app.kubernetes.io/name": "doltdb-operator", "app.kubernetes.io/instance": "doltdb-operator"}});
+    assert_eq!(deployment["spec"]["selector"], selector);
+    for (kind, name, role) in [
+        ("ClusterRoleBinding", "doltdb-operator", "doltdb-operator"),
+        ("RoleBinding", "doltdb-operator-leader-election", "doltdb-operator-leader-election"),
+    ] {
+        let named = of_kind(&former, kind).into_iter().find(|binding| binding["metadata"]["name"] == name);
+        assert_eq!(named.unwrap_or_else(|| panic!("there is no {kind} {name}"))["roleRef"]["name"], role);
+    }
+    // Both stand for the same Lease: of the old operator and the new one only one works at a time.
+    let election = settings(&former).leader_election.unwrap();
+    assert_eq!((election.name.as_str(), election.namespace.as_str()), ("k8s.dolthub.com", NAMESPACE));
+    assert_eq!(settings(&former).predecessors, ["manager"]);
+    assert!(settings(&render(&["takeOver.fieldManagers=null"])).predecessors.is_empty());
+}
+
+#[rstest]
+#[case::image("image.repository=ghcr.io/electronicarts/doltdb-operator", "image.repository and image.tag")]
+#[case::namespaces("containerArgs={--watch-namespaces=a}", "its place now: watchNamespaces")]
+#[case::workers("containerArgs={--max-doltdb-concurrent-reconciles=3}", "its place now: reconcilers.doltdb.workers")]
+#[case::looks("containerArgs={--leader-elect,--requeue-sql=60s}", "its place now: settings.resyncSeconds")]
+#[case::two_words("containerArgs={--metrics-bind-address,:8080}", "its place now: metrics.service")]
+#[case::one_dash("containerArgs={-zap-log-level=debug}", "its place now: log.level")]
+#[case::no_election("containerArgs={--leader-elect=false}", "is leaderElection.enabled now")]
+fn a_value_of_the_go_operator_that_would_not_work_names_its_place_now(#[case] value: &str, #[case] expected: &str) {
+    let complaint = helm(&["--set", value]).expect_err("refused");
+    assert!(complaint.contains(expected), "{complaint}");
+}
+
 #[rstest]
 #[case("leaderElection.id=Not_A_Name", "at '/leaderElection/id': 'Not_A_Name' does not match pattern")]
 #[case("watchNamespaces={a,B}", "at '/watchNamespaces/1': 'B' does not match pattern")]
@@ -336,8 +428,22 @@ fn each_value_does_what_it_says(#[case] value: &str, #[case] kind: &str, #[case]
 #[case("log.format=xml", "at '/log/format': value must be one of 'json', 'text'")]
 #[case("modules.signatures.mode=maybe", "at '/modules/signatures/mode': value must be one of 'required', 'warn', 'off'")]
 #[case("modules.signatures.keys.release=short", "at '/modules/signatures/keys/release': 'short' does not match pattern")]
+#[case("modules.registries.allowed={https://ghcr.io}", "at '/modules/registries/allowed/0': 'https://ghcr.io' does not match pattern")]
+#[case("modules.registries.plainHttp={*}", "at '/modules/registries/plainHttp/0': '*' does not match pattern")]
+#[case("modules.registries.certificateAuthorities=x", "at '/modules/registries/certificateAuthorities': 'x' does not match pattern")]
 #[case("replica=2", "additional properties 'replica' not allowed")]
 #[case("reconcilers.database.grant.write={a}", "at '/reconcilers/database/grant': additional properties 'write' not allowed")]
+#[case(
+    "reconcilers.database.grant.write={a}",
+    "value must be one of 'read', 'apply', 'delete', 'label', 'secrets', 'generateSecrets', 'sql', 'namespaces'"
+)]
+#[case("reconcilers.database.grant.sql.exec={a}", "value must be one of 'read', 'write'")]
+#[case(
+    "reconcilers.database.grant.sql.read={a b}",
+    "at '/reconcilers/database/grant/sql/read/0': 'a b' does not match pattern '^[-.a-z0-9*]+$'"
+)]
+#[case("reconcilers.database.grant.namespaces={Blue}", "at '/reconcilers/database/grant/namespaces/0': 'Blue' does not match pattern")]
+#[case("limits.taskSeconds=0", "at '/limits/taskSeconds': minimum: got 0, want 1")]
 #[case("reconcilers.database.grant.secrets={Secret/x}", "at '/reconcilers/database/grant/secrets/0': 'Secret/x' does not match pattern")]
 #[case("reconcilers.database.reconciles.kind=database", "at '/reconcilers/database/reconciles/kind': 'database' does not match pattern")]
 #[case("replicas=2,leaderElection.enabled=false", "replicas is 2 but leaderElection.enabled is false")]

@@ -51,6 +51,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "doltdb-operator.settings" -}}
 product: doltdb-operator
 domain: k8s.dolthub.com
+{{- with .Values.takeOver.fieldManagers }}
+predecessors: {{ toJson . }}
+{{- end }}
 {{- with .Values.watchNamespaces }}
 namespaces: {{ toJson . }}
 {{- end }}
@@ -76,6 +79,7 @@ modules:
   configMaps:
     namespace: {{ $.Release.Namespace | quote }}
   {{- end }}
+  registries: {{ toJson .registries }}
   probationSeconds: {{ int64 .probationSeconds }}
   signatures:
     mode: {{ .signatures.mode }}
@@ -95,4 +99,50 @@ reconcilers:
     {{- set (deepCopy $reconciler) "settings" $settings | toYaml | nindent 4 }}
   {{- end }}
   {{- end }}
+{{- end }}
+
+{{- /* Arguments of the Go operator that a values file may still have: those that change nothing are left out, the others name their place. */ -}}
+{{- define "doltdb-operator.formerArguments" -}}
+leader-election-id: leaderElection.id
+leader-election-namespace: leaderElection.namespace
+metrics-bind-address: metrics.service (metrics are always served, on port 8080)
+metrics-secure: metrics.service (metrics are served as plain HTTP, on port 8080)
+health-probe-bind-address: nothing (health is served on port 8080)
+enable-http2: nothing (there is no HTTP/2 to turn off)
+max-concurrent-reconciles: reconcilers.<slot>.workers
+max-doltdb-concurrent-reconciles: reconcilers.doltdb.workers
+log-dev-mode: log.format
+log-sql: log.level
+requeue-sql: settings.resyncSeconds
+watch-namespaces: watchNamespaces
+kubeconfig: serviceAccount
+zap-devel: log.format
+zap-encoder: log.format
+zap-log-level: log.level
+zap-stacktrace-level: log.level
+zap-time-encoding: log.format
+{{- end }}
+
+{{- /* The container's further arguments. */ -}}
+{{- define "doltdb-operator.containerArgs" -}}
+{{- $former := include "doltdb-operator.formerArguments" . | fromYaml }}
+{{- range .Values.containerArgs }}
+{{- $name := regexReplaceAll "^--?" . "" | splitList "=" | first }}
+{{- if or (eq . "--leader-elect") (eq . "--leader-elect=true") }}
+{{- else if eq $name "leader-elect" }}
+{{- fail (printf "containerArgs: %q is leaderElection.enabled now" .) }}
+{{- else if hasKey $former $name }}
+{{- fail (printf "containerArgs: %q was an argument of the Go operator; its place now: %s" . (get $former $name)) }}
+{{- else }}
+- {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* The image, unless it is that of the Go operator, which would not understand a word. */ -}}
+{{- define "doltdb-operator.image" -}}
+{{- if contains "electronicarts/doltdb-operator" .Values.image.repository }}
+{{- fail (printf "image.repository: %q is the Go operator: remove image.repository and image.tag, or name an image of this operator" .Values.image.repository) }}
+{{- end }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}

@@ -43,7 +43,8 @@ impl Index {
                 Question::Query(queries) => {
                     noted.objects.extend(queries.iter().map(|q| secret(&q.endpoint.credentials.namespace, &q.endpoint.credentials.secret)));
                 }
-                Question::Now => {}
+                // The end of a task wakes its object by itself.
+                Question::Tasks | Question::Now => {}
             }
         }
         for object in &noted.objects {

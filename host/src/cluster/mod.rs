@@ -153,6 +153,15 @@ impl Cluster {
         }
     }
 
+    /// The objects of a kind in the cache, for the metrics.
+    pub fn all(&self, kind: &Resource) -> Vec<Arc<Stored>> {
+        let scopes = self.scopes.lock().expect("no holder of the lock can panic");
+        let of_kind = scopes.iter().filter(|(key, _)| key.api_version == kind.api_version && key.kind == kind.kind);
+        let objects: HashMap<String, Arc<Stored>> =
+            of_kind.flat_map(|(_, scope)| scope.all("")).map(|object| (object.header.uid.clone(), object)).collect();
+        objects.into_values().collect()
+    }
+
     /// Objects in the cache by kind, for the metrics.
     pub fn sizes(&self) -> HashMap<String, usize> {
         let mut sizes = HashMap::new();

@@ -4,7 +4,9 @@
 //! world and imports, description, name, kind, permissions within the grant, settings. What fails first is the answer.
 
 use std::{
-    io::Read,
+    borrow::Cow,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,7 +17,7 @@ use super::{
     Source,
     cache::{self, Cache},
     compile::Compiler,
-    error::{ModuleError, Refusal},
+    error::{CompileError, ModuleError, Refusal},
     pack::{UnpackError, unpack},
     permissions, schema,
     signature::Signers,
@@ -23,13 +25,13 @@ use super::{
 use crate::{
     contract::{Description, Kind},
     runtime::{Guest, Runtime, RuntimeError},
-    settings::{Reconciler, Settings, SignatureMode},
+    settings::{Limits, Reconciler, Settings, SignatureMode},
 };
 
-/// The longest file that is taken for a module, in bytes. Components of interpreted languages have some 20 MB.
-const LONGEST: u64 = 64 << 20;
-/// The longest module that a packed one may become, in bytes. What fits a ConfigMap is a quarter of it.
-const LONGEST_UNPACKED: u64 = 16 << 20;
+/// The longest module, in bytes. Components of interpreted languages have some 20 MB.
+pub(crate) const LONGEST: u64 = 64 << 20;
+/// The longest module that one in a ConfigMap may become, in bytes: these are held in memory.
+const LONGEST_HELD: u64 = 16 << 20;
 
 /// A module that may run in its slot.
 #[derive(Debug, Clone)]
@@ -52,11 +54,35 @@ pub struct Module {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
     /// The component, as it is or as zstd.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Bytes,
     /// SHA-256 of the component in hex, where it was announced.
     pub announced: Option<String>,
     /// A signature as base64, where there is one.
     pub signature: Option<String>,
+}
+
+/// Where the bytes of a parcel are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bytes {
+    /// In memory.
+    Held(Arc<[u8]>),
+    /// In a file of the private cache.
+    File(PathBuf),
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Held(bytes.into())
+    }
+}
+
+impl Bytes {
+    fn read(&self) -> io::Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Held(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::File(path) => fs::read(path).map(Cow::Owned),
+        }
+    }
 }
 
 /// What it takes to admit modules.
@@ -109,7 +135,8 @@ impl Admission {
     /// # Errors
     /// Why it may not run.
     pub async fn from_outside(&self, slot: &str, source: Source, parcel: &Parcel) -> Result<Module, Refusal> {
-        let wasm = component(&parcel.bytes)?;
+        let bytes = parcel.bytes.read().map_err(|source| Refusal::Read { slot: slot.into(), source })?;
+        let wasm = component(&bytes)?;
         let digest = digest(&wasm);
         if let Some(announced) = &parcel.announced
             && announced.trim().trim_start_matches("sha256:") != digest
@@ -153,6 +180,9 @@ impl Admission {
             .slot(slot)
             .ok_or_else(|| Refusal::Slot { slot: slot.into(), slots: self.settings.reconcilers.keys().cloned().collect() })?;
         let guest = self.guest(wasm, digest).await?;
+        if guest.imports_wasi() && !wanted.wasi {
+            return Err(Refusal::Wasi { slot: slot.into() });
+        }
         let description = guest.describe().await.map_err(Refusal::Describe)?;
         if description.name != slot {
             return Err(Refusal::Name { slot: slot.into(), name: description.name });
@@ -176,13 +206,18 @@ impl Admission {
     async fn guest(&self, wasm: &[u8], digest: &str) -> Result<Guest, Refusal> {
         let world = |error| match error {
             RuntimeError::World { message } => Refusal::World { message },
+            RuntimeError::Version { version, served } => Refusal::Version { version, served },
             other => Refusal::Load(other),
         };
-        for code in self.cache.find(digest).map_err(Refusal::Cache)? {
+        let shipped = self.cache.find_shipped(&self.settings.modules.folder, digest).into_iter().map(|code| (code, true));
+        let own = self.cache.find(digest).map_err(Refusal::Cache)?.into_iter().map(|code| (code, false));
+        for (code, shipped) in shipped.chain(own) {
             match self.runtime.load(&code) {
                 Err(RuntimeError::Code { message, .. }) => {
                     tracing::warn!(code = %code.display(), message, "compiled code cannot be used: compiling again");
-                    cache::remove(&code);
+                    if !shipped {
+                        cache::remove(&code);
+                    }
                 }
                 loaded => return loaded.map_err(world),
             }
@@ -197,12 +232,46 @@ impl Admission {
     }
 }
 
+/// Compiles every module of a folder into the folder of machine code beside them, where [`Admission::from_folder`] finds it. For the build of
+/// an image: in a process that ends afterwards.
+///
+/// # Errors
+/// When a module cannot be read, is not a component, or its code cannot be written.
+pub fn ship_compiled(modules: &Path) -> Result<Vec<PathBuf>, CompileError> {
+    let failed = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| CompileError::Io { doing, path, source }
+    };
+    let runtime = Runtime::new(&Limits::default()).map_err(CompileError::Invalid)?;
+    let mut shipped = Vec::new();
+    for entry in fs::read_dir(modules).map_err(failed("list", modules))?.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "wasm") {
+            continue;
+        }
+        let wasm = fs::read(&path).map_err(failed("read", &path))?;
+        let code = runtime.compile(&wasm).map_err(CompileError::Invalid)?;
+        let file = cache::ship(modules, &digest(&wasm), &runtime.compatibility_key(), &code).map_err(failed("write the code of", &path))?;
+        shipped.push(file);
+    }
+    Ok(shipped)
+}
+
 /// The component in a parcel's bytes.
 ///
 /// # Errors
 /// When it is too long or damaged.
-pub fn component(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, Refusal> {
-    unpack(bytes, LONGEST_UNPACKED).map_err(|error| match error {
+pub fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    within(bytes, LONGEST)
+}
+
+/// The same, for one that is held in memory.
+pub(crate) fn held_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    within(bytes, LONGEST_HELD)
+}
+
+fn within(bytes: &[u8], longest: u64) -> Result<Cow<'_, [u8]>, Refusal> {
+    unpack(bytes, longest).map_err(|error| match error {
         UnpackError::TooLong { limit_mib } => Refusal::TooLong { limit_mib },
         damaged => Refusal::Packing(damaged.to_string()),
     })
@@ -217,7 +286,7 @@ pub fn digest(wasm: &[u8]) -> String {
 fn read(slot: &str, file: &Path) -> Result<Vec<u8>, Refusal> {
     let failed = |source| Refusal::Read { slot: slot.into(), source };
     let mut bytes = Vec::new();
-    std::fs::File::open(file).and_then(|f| f.take(LONGEST + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    fs::File::open(file).and_then(|f| f.take(LONGEST + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > LONGEST {
         return Err(Refusal::TooLong { limit_mib: LONGEST >> 20 });
     }

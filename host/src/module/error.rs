@@ -38,6 +38,17 @@ pub enum Refusal {
     /// What offers it does not hold exactly one module.
     #[error("{0}")]
     Content(String),
+    /// The artifact that is referred to is not here yet.
+    #[error("{}", fetching(artifact, trouble.as_ref()))]
+    Fetching {
+        /// Registry, repository and digest.
+        artifact: String,
+        /// Why the last try came to nothing; none during the first one.
+        trouble: Option<Trouble>,
+    },
+    /// The artifact that is referred to can never be had, or is no module.
+    #[error("{}", .0.message)]
+    Artifact(Trouble),
     /// It is too long.
     #[error("is longer than {limit_mib} MiB; strip it of debug information")]
     TooLong {
@@ -71,10 +82,26 @@ pub enum Refusal {
     #[error("cannot be loaded: {0}")]
     Cache(ModuleError),
     /// It is a component of another world.
-    #[error("is not a reconciler: {message}; build it for the world reconciler of controller:reconciler@0.1.0 alone")]
+    #[error("is not a reconciler: {message}; build it for the world reconciler of controller:reconciler {} alone", RuntimeError::served())]
     World {
         /// What it imports or lacks.
         message: String,
+    },
+    /// It is of a version of the world that this host does not run.
+    #[error("is built for controller:reconciler@{version}, and this host runs {served}; build it for one of these, or use another host")]
+    Version {
+        /// Of the component.
+        version: String,
+        /// Those of this host.
+        served: String,
+    },
+    /// It is of a language with a runtime of its own, and the slot is not for such.
+    #[error(
+        "imports wasi:*, as languages with a runtime of their own do; where that is meant, set reconcilers.{slot}.wasi in the settings"
+    )]
+    Wasi {
+        /// The slot.
+        slot: String,
     },
     /// Freshly compiled code does not load.
     #[error("cannot be loaded: {0}; the program that compiles must be the program that runs")]
@@ -131,12 +158,35 @@ pub enum Refusal {
     Shadow(String),
 }
 
+/// What is wrong with an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// In upper camel case.
+    pub reason: &'static str,
+    /// The rest of a sentence about the module.
+    pub message: String,
+}
+
+fn fetching(artifact: &str, trouble: Option<&Trouble>) -> String {
+    match trouble {
+        None => format!("is being fetched: {artifact}"),
+        Some(trouble) => format!("cannot be fetched: {}; it is tried again, after a longer pause each time", trouble.message),
+    }
+}
+
 impl Refusal {
+    /// Whether it may still come to something by itself.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self, Self::Fetching { .. })
+    }
+
     /// A name for the case in upper camel case, for an annotation, an event, a metric.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Read { .. } => "Unreadable",
             Self::Content(_) => "NoModule",
+            Self::Fetching { trouble: None, .. } => "Fetching",
+            Self::Fetching { trouble: Some(trouble), .. } | Self::Artifact(trouble) => trouble.reason,
             Self::TooLong { .. } => "TooLong",
             Self::Packing(_) => "NotUnpackable",
             Self::Digest { .. } => "OtherDigest",
@@ -145,7 +195,8 @@ impl Refusal {
             Self::Compile(CompileError::Time { .. }) => "CompileTime",
             Self::Compile(CompileError::Ended { .. }) => "CompileMemory",
             Self::Compile(_) | Self::Cache(_) => "NotCompiled",
-            Self::World { .. } => "OtherWorld",
+            Self::World { .. } | Self::Version { .. } => "OtherWorld",
+            Self::Wasi { .. } => "NeedsWasi",
             Self::Load(_) => "NotLoaded",
             Self::Describe(_) => "NotDescribed",
             Self::Name { .. } => "OtherName",

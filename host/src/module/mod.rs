@@ -20,13 +20,15 @@ use serde::Serialize;
 
 pub use self::{
     active::{Active, Fared, Tally},
-    admission::{Admission, Module, Parcel, component, digest},
+    admission::{Admission, Bytes, Module, Parcel, component, digest, ship_compiled},
     compile::{Compiler, compile_in_this_process},
-    error::{CompileError, ModuleError, Refusal},
+    error::{CompileError, ModuleError, Refusal, Trouble},
     pack::pack,
     signature::{KeyError, Signed, Signers, sign},
     table::{ModuleReport, Modules, Offered, Seat, Shown},
 };
+
+pub(crate) use self::admission::{LONGEST, held_component};
 
 /// Where a module came from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

@@ -22,6 +22,8 @@ pub struct Modules {
 }
 
 struct Slot {
+    /// Whether the image should have a module for it.
+    in_image: bool,
     active: watch::Sender<Option<Arc<Active>>>,
     rest: Mutex<Rest>,
 }
@@ -95,6 +97,8 @@ pub struct ModuleReport {
 pub struct Shown {
     /// The module's own version.
     pub version: String,
+    /// The version of the contract (`controller:reconciler@…`) that it was built for.
+    pub world: &'static str,
     /// API version and kind that it reconciles.
     pub reconciles: String,
     /// SHA-256 of the component, in hex.
@@ -110,11 +114,13 @@ impl Modules {
     pub async fn load(admission: &Admission) -> Self {
         let mut slots = BTreeMap::new();
         // One after the other: the compiler has threads of its own.
-        for slot in admission.settings().reconcilers.keys() {
+        for (slot, settings) in &admission.settings().reconcilers {
             let mut rest = Rest::default();
-            match admission.from_folder(slot).await {
-                Ok(module) => rest.image = Some(Arc::new(module)),
-                Err(refusal) => {
+            let image = if settings.in_image { Some(admission.from_folder(slot).await) } else { None };
+            match image {
+                None => tracing::info!(slot, "the slot waits for a module from outside of the image"),
+                Some(Ok(module)) => rest.image = Some(Arc::new(module)),
+                Some(Err(refusal)) => {
                     let message = format!("module {} {refusal}", admission.file(slot).display());
                     tracing::error!(slot, reason = refusal.reason(), message, "a module of the image may not run: its slot is empty");
                     rest.refused = Some(message);
@@ -124,7 +130,7 @@ impl Modules {
                 tracing::info!(slot, digest = module.digest, version = module.description.version, "module is active");
                 Arc::new(Active::new(module))
             });
-            slots.insert(slot.clone(), Slot { active: watch::Sender::new(active), rest: Mutex::new(rest) });
+            slots.insert(slot.clone(), Slot { in_image: settings.in_image, active: watch::Sender::new(active), rest: Mutex::new(rest) });
         }
         Self { slots }
     }
@@ -192,9 +198,9 @@ impl Modules {
         self.slots.values().flat_map(of).collect()
     }
 
-    /// Slots without a module.
+    /// Slots without a module that should have one.
     pub fn empty(&self) -> Vec<String> {
-        self.slots.iter().filter(|(_, slot)| slot.active.borrow().is_none()).map(|(name, _)| name.clone()).collect()
+        self.slots.iter().filter(|(_, slot)| slot.in_image && slot.active.borrow().is_none()).map(|(name, _)| name.clone()).collect()
     }
 
     /// Every slot, in order. Comparisons in full show objects: only `whole` has them.
@@ -228,6 +234,7 @@ impl Active {
     fn shown(&self) -> Shown {
         Shown {
             version: self.description.version.clone(),
+            world: self.guest.world(),
             reconciles: named(&self.description.reconciles),
             digest: self.digest.clone(),
             source: self.source.clone(),

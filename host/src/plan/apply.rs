@@ -8,12 +8,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client,
     api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy},
 };
 use serde_json::{Value, json};
 
+use super::succession::{CONTESTED_SECONDS, Succession, succession};
 use crate::{
     cluster::{Cluster, Stored, api_resource, from_dynamic},
     contract::{Application, Deletion, EffectFailure, FailureKind, Finalizer, GeneratedSecret, Labelling, ObjectRef, Propagation},
@@ -35,13 +37,14 @@ pub struct Performer {
     client: Client,
     cluster: Arc<Cluster>,
     product: String,
+    predecessors: Vec<String>,
     sent: Mutex<HashMap<(String, ObjectKey, &'static str), Sent>>,
 }
 
 impl Performer {
-    /// `product` is the prefix of the field managers.
-    pub fn new(client: Client, cluster: Arc<Cluster>, product: &str) -> Self {
-        Self { client, cluster, product: product.into(), sent: Mutex::default() }
+    /// `product` is the prefix of the field managers; `predecessors` are those of programs that did the work before.
+    pub fn new(client: Client, cluster: Arc<Cluster>, product: &str, predecessors: &[String]) -> Self {
+        Self { client, cluster, product: product.into(), predecessors: predecessors.into(), sent: Mutex::default() }
     }
 
     /// The field manager of a reconciler.
@@ -90,6 +93,10 @@ impl Performer {
             if sent == Some((wanted, fingerprint(before))) {
                 return Ok(Applied::Unchanged);
             }
+            // A status is written often, and nobody fights for it who does not fight for the object's children.
+            if sent.is_none() || subresource.is_empty() {
+                self.succeed(&api, object, &self.owner(subject), subresource).await?;
+            }
         }
         let params = PatchParams::apply(&self.owner(subject)).force();
         let answer = match subresource {
@@ -101,6 +108,39 @@ impl Performer {
         let changed = before.is_none_or(|b| b.header.resource_version != after.header.resource_version);
         self.cluster.observe(after);
         Ok(if changed { Applied::Changed } else { Applied::Unchanged })
+    }
+
+    /// Makes the fields of predecessors the owner's before its first apply, and writes nothing against one that is still at work.
+    async fn succeed(&self, api: &Api<DynamicObject>, object: &ObjectRef, owner: &str, subresource: &str) -> Result<(), EffectFailure> {
+        if self.predecessors.is_empty() {
+            return Ok(());
+        }
+        let Some(live) = api.get_metadata_opt(&object.name).await.map_err(refused)? else { return Ok(()) };
+        let entries = live.metadata.managed_fields.unwrap_or_default();
+        match succession(&entries, &self.predecessors, owner, subresource, Timestamp::now()) {
+            Succession::Settled => Ok(()),
+            Succession::TakeOver(entries) => {
+                let (uid, version) = (live.metadata.uid, live.metadata.resource_version);
+                let patch = json!({"metadata": {"uid": uid, "resourceVersion": version, "managedFields": entries}});
+                api.patch(&object.name, &PatchParams::default(), &Patch::Merge(&patch)).await.map_err(refused)?;
+                tracing::info!(
+                    kind = object.kind,
+                    namespace = object.namespace,
+                    name = object.name,
+                    owner,
+                    "the fields of a predecessor are taken over"
+                );
+                Ok(())
+            }
+            Succession::Contested(manager, ago) => {
+                let message = format!(
+                    "{} \"{}\": the field manager \"{manager}\" wrote it {ago} s ago, so another operator is still at work: end it; \
+                     nothing is written against it until it has been quiet for {CONTESTED_SECONDS} s",
+                    object.kind, object.name
+                );
+                Err(failure(FailureKind::Conflict, message))
+            }
+        }
     }
 
     /// Deletes an object with this uid, never a namesake.
@@ -238,7 +278,7 @@ impl Performer {
         let Ok((api, resource)) = self.api(&object) else { return };
         let status = match trouble {
             Some((reason, message)) => {
-                let at = k8s_openapi::jiff::Timestamp::from_millisecond(i64::try_from(now).unwrap_or(0)).unwrap_or_default();
+                let at = Timestamp::from_millisecond(i64::try_from(now).unwrap_or(0)).unwrap_or_default();
                 let at = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
                 json!({"conditions": [{"type": HEALTHY, "status": "False", "reason": reason, "message": message, "lastTransitionTime": at}]})
             }

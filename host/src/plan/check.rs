@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::grant::Reach;
 use crate::{
-    contract::{Application, Effect, ObjectRef, Plan, Statement},
+    contract::{Application, Effect, Execution, ObjectRef, Plan, Statement, Task},
     gateway::Subject,
     settings::Limits,
 };
@@ -31,6 +31,8 @@ pub(crate) fn name(effect: &Effect) -> &'static str {
         Effect::Status(_) => "status",
         Effect::Sql(_) => "sql",
         Effect::GenerateSecret(_) => "generate-secret",
+        Effect::Start(_) => "start",
+        Effect::Forget(_) => "forget",
     }
 }
 
@@ -73,19 +75,41 @@ fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), St
             Ok(_) => Err("the status is not a JSON object".into()),
             Err(e) => Err(format!("the status is not JSON: {e}")),
         },
-        Effect::Sql(execution) => {
-            if !reach.writes(&execution.endpoint.host) {
-                return Err(format!("writing on host {} is not granted", execution.endpoint.host));
+        Effect::Sql(execution) => executes(execution, subject, reach),
+        Effect::Start(Task { name, execution }) => {
+            named(name)?;
+            // What its statements answer is read.
+            if !reach.queries(&execution.endpoint.host) {
+                return Err(format!("querying host {} is not granted", execution.endpoint.host));
             }
-            let mut statements: Vec<Statement> = execution.statements.clone();
-            statements.extend(execution.guard.iter().map(|guard| guard.statement.clone()));
-            match reach.foreign_secret(subject, &execution.endpoint.credentials, &statements) {
-                Some(secret) => Err(format!("using Secret {secret} is not granted")),
-                None => Ok(()),
-            }
+            executes(execution, subject, reach)
         }
+        Effect::Forget(name) => named(name),
         Effect::GenerateSecret(secret) if reach.generates(subject, &secret.namespace, &secret.name) => Ok(()),
         Effect::GenerateSecret(secret) => Err(format!("generating Secret {}/{} is not granted", secret.namespace, secret.name)),
+    }
+}
+
+fn executes(execution: &Execution, subject: &Subject, reach: &Reach) -> Result<(), String> {
+    if !reach.writes(&execution.endpoint.host) {
+        return Err(format!("writing on host {} is not granted", execution.endpoint.host));
+    }
+    let mut statements: Vec<Statement> = execution.statements.clone();
+    statements.extend(execution.guard.iter().map(|guard| guard.statement.clone()));
+    match reach.foreign_secret(subject, &execution.endpoint.credentials, &statements) {
+        Some(secret) => Err(format!("using Secret {secret} is not granted")),
+        None => Ok(()),
+    }
+}
+
+/// A task's name is kept for as long as the task is, and stands in logs.
+fn named(task: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if (1..=63).contains(&task.len()) && task.chars().all(fits) {
+        Ok(())
+    } else {
+        let shown: String = task.chars().take(63).collect();
+        Err(format!("{shown:?} is no name of a task: 1 to 63 letters, digits, '-', '.' and '_'"))
     }
 }
 

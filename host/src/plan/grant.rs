@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::{
     contract::{
         Argument, Credentials, Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, SecretRef,
-        Selection, SqlError, SqlErrorKind, Statement, Timestamp, Value,
+        Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
     gateway::{Applied, Gateway, SharedGateway, Subject},
     settings::{Reconciler, Resource},
@@ -183,6 +183,10 @@ impl Gateway for Granted {
         let mut answers = self.inner.query(subject, &allowed).await.into_iter();
         let lost = || SqlError { kind: SqlErrorKind::Lost, code: 0, state: String::new(), message: "the query was not answered".into() };
         verdicts.into_iter().map(|verdict| verdict.and_then(|()| answers.next().unwrap_or_else(|| Err(lost())))).collect()
+    }
+
+    async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
+        self.inner.tasks(subject).await
     }
 
     fn now(&self) -> Timestamp {

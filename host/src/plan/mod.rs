@@ -6,6 +6,7 @@ mod apply;
 mod check;
 mod events;
 mod grant;
+mod succession;
 
 pub use self::{
     apply::Performer,

@@ -1,11 +1,11 @@
 //! ConfigMaps as a source of modules: `<domain>/module: <slot>` as a label in the host's own namespace, the module in `binaryData`. What
-//! its author wants, and what became of it, are annotations. Those of other namespaces are never looked at.
+//! its author wants, and what became of it, are annotations. Those of other namespaces are never looked at. In the place of the module there
+//! may be the name of an artifact; that it comes is news as well.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::StreamExt;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, Client,
@@ -20,34 +20,22 @@ use tokio::{
 
 use super::{
     Source,
-    offer::{Content, Offer, Past, Policy, Standing, Wishes, short},
+    artifacts::{Artifacts, Depot},
+    offer::{Offer, Past, Standing, short},
+    reading::{Draft, key},
 };
 use crate::{
     contract::{Event, Severity},
     gateway::{ObjectKey, Subject},
-    module::{Parcel, Refusal, component, digest},
     plan::Events,
+    registry::{Registry, Store},
+    settings::Settings,
 };
 
 /// ConfigMaps in one page of a list: each may have a MiB.
 const PAGE: u32 = 8;
 /// Characters of an annotation's value that are for people.
 const LENGTH: usize = 2_000;
-
-/// Names of label and annotations below the settings' domain.
-mod key {
-    pub(super) const SLOT: &str = "module";
-    pub(super) const POLICY: &str = "module-policy";
-    pub(super) const APPROVED: &str = "module-approved";
-    pub(super) const ROLLBACK: &str = "module-rollback";
-    pub(super) const ANNOUNCED: &str = "module-sha256";
-    pub(super) const SIGNATURE: &str = "module-signature";
-    pub(super) const STATE: &str = "module-state";
-    pub(super) const REASON: &str = "module-reason";
-    pub(super) const MESSAGE: &str = "module-message";
-    pub(super) const DIGEST: &str = "module-digest";
-    pub(super) const COMPARISON: &str = "module-comparison";
-}
 
 /// The ConfigMaps of a namespace.
 pub struct ConfigMapSource {
@@ -60,14 +48,22 @@ pub struct ConfigMapSource {
 }
 
 impl ConfigMapSource {
-    /// Watches the labelled ConfigMaps of `namespace`. Annotations are written as `product`.
-    pub fn start(client: Client, namespace: &str, domain: &str, product: &str, instance: &str) -> Self {
+    /// Watches the labelled ConfigMaps of `namespace`. Annotations are written in the name of the settings' product.
+    pub fn start(client: Client, namespace: &str, settings: &Settings, instance: &str) -> Self {
         let (sender, offers) = watch::channel(None);
         let api = Api::namespaced(client.clone(), namespace);
+        let modules = &settings.modules;
+        let artifacts = Artifacts::new(Depot {
+            registry: Registry::new(&modules.registries),
+            store: Store::in_cache(&modules.cache),
+            secrets: Api::namespaced(client.clone(), namespace),
+            settings: modules.registries.clone(),
+        });
         let mut watching = JoinSet::new();
-        watching.spawn(follow(api.clone(), domain.to_owned(), sender));
-        let events = Events::new(client, product, instance);
-        Self { api, domain: domain.into(), manager: product.into(), events, offers: Mutex::new(offers), _watching: watching }
+        watching.spawn(follow(api.clone(), settings.domain.clone(), artifacts, sender));
+        let events = Events::new(client, &settings.product, instance);
+        let (domain, manager) = (settings.domain.clone(), settings.product.clone());
+        Self { api, domain, manager, events, offers: Mutex::new(offers), _watching: watching }
     }
 
     fn key(&self, name: &str) -> String {
@@ -132,7 +128,8 @@ impl ConfigMapSource {
 /// The event that goes with a standing.
 fn event(standing: &Standing, message: String) -> Option<Event> {
     let (severity, reason) = match (standing.state, standing.reason) {
-        (Standing::CHECKING, _) => return None,
+        (Standing::CHECKING, _) | (Standing::FETCHING, None) => return None,
+        (Standing::FETCHING, Some(reason)) => (Severity::Warning, reason),
         (Standing::REFUSED, reason) => (Severity::Warning, reason.unwrap_or(Standing::REFUSED)),
         (Standing::ROLLED_BACK, _) => (Severity::Warning, Standing::ROLLED_BACK),
         (Standing::PROBATION, Some(reason)) => (Severity::Warning, reason),
@@ -142,141 +139,52 @@ fn event(standing: &Standing, message: String) -> Option<Event> {
     Some(Event { severity, reason: reason.into(), action: "SwapModule".into(), message })
 }
 
-/// Follows the ConfigMaps as long as it is polled.
-async fn follow(api: Api<ConfigMap>, domain: String, offers: watch::Sender<Option<Vec<Offer>>>) {
+/// Follows the ConfigMaps, and what they refer to, as long as it is polled.
+async fn follow(api: Api<ConfigMap>, domain: String, mut artifacts: Artifacts, offers: watch::Sender<Option<Vec<Offer>>>) {
     let label = format!("{domain}/{}", key::SLOT);
     let config = watcher::Config::default().labels(&label).page_size(PAGE);
     let mut events = watcher(api, config).default_backoff().boxed();
-    let mut known: BTreeMap<String, Offer> = BTreeMap::new();
-    let mut listed: Option<BTreeMap<String, Offer>> = None;
-    while let Some(event) = events.next().await {
+    let mut known: Option<BTreeMap<String, Draft>> = None;
+    let mut listed: BTreeMap<String, Draft> = BTreeMap::new();
+    loop {
+        let event = tokio::select! {
+            event = events.next() => match event {
+                Some(event) => Some(event),
+                None => return,
+            },
+            () = artifacts.changed() => None,
+        };
         match event {
-            Ok(watcher::Event::Init) => {
-                listed = Some(BTreeMap::new());
+            Some(Ok(watcher::Event::Init)) => {
+                listed = BTreeMap::new();
                 continue;
             }
-            Ok(watcher::Event::InitApply(object)) => {
-                let offer = read(&object, &domain, &known);
-                listed.get_or_insert_default().insert(offer.name.clone(), offer);
+            Some(Ok(watcher::Event::InitApply(object))) => {
+                let draft = Draft::read(&object, &domain, known.as_ref());
+                listed.insert(draft.name().to_owned(), draft);
                 continue;
             }
-            Ok(watcher::Event::InitDone) => known = listed.take().unwrap_or_default(),
-            Ok(watcher::Event::Apply(object)) => {
-                let offer = read(&object, &domain, &known);
-                known.insert(offer.name.clone(), offer);
+            Some(Ok(watcher::Event::InitDone)) => known = Some(std::mem::take(&mut listed)),
+            Some(Ok(watcher::Event::Apply(object))) => {
+                let draft = Draft::read(&object, &domain, known.as_ref());
+                known.get_or_insert_default().insert(draft.name().to_owned(), draft);
             }
-            Ok(watcher::Event::Delete(object)) => {
-                known.remove(object.metadata.name.as_deref().unwrap_or_default());
+            Some(Ok(watcher::Event::Delete(object))) => {
+                known.get_or_insert_default().remove(object.metadata.name.as_deref().unwrap_or_default());
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::warn!(%error, "ConfigMaps with modules cannot be watched; it will be tried again");
                 continue;
             }
+            None => {}
         }
-        offers.send_replace(Some(known.values().cloned().collect()));
+        // Until there is a whole list, nobody knows what is not on it.
+        let Some(known) = &known else { continue };
+        artifacts.tidy(known.values().filter_map(Draft::artifact));
+        offers.send_replace(Some(known.values().map(|draft| draft.offer(&mut artifacts)).collect()));
     }
-}
-
-/// An offer from an object. A module that is known already is not unpacked again.
-fn read(object: &ConfigMap, domain: &str, known: &BTreeMap<String, Offer>) -> Offer {
-    let metadata = &object.metadata;
-    let name = metadata.name.clone().unwrap_or_default();
-    let annotation = |key: &str| metadata.annotations.as_ref().and_then(|all| all.get(&format!("{domain}/{key}"))).cloned();
-    let slot = metadata.labels.as_ref().and_then(|all| all.get(&format!("{domain}/{}", key::SLOT))).cloned().unwrap_or_default();
-    let policy = annotation(key::POLICY).map_or(Ok(Policy::default()), |policy| Policy::named(&policy));
-    let content = module(object, known.get(&name)).map(|(digest, bytes)| {
-        let parcel = Parcel { bytes, announced: annotation(key::ANNOUNCED), signature: annotation(key::SIGNATURE) };
-        Content { digest, parcel }
-    });
-    let (policy, content) = match (policy, content) {
-        (Ok(policy), content) => (policy, content),
-        (Err(refusal), _) => (Policy::Approve, Err(refusal)),
-    };
-    let wishes = Wishes { policy, approved: annotation(key::APPROVED), rollback: annotation(key::ROLLBACK) };
-    let past = annotation(key::STATE).map(|state| Past {
-        digest: annotation(key::DIGEST).unwrap_or_default(),
-        state,
-        message: annotation(key::MESSAGE).unwrap_or_default(),
-    });
-    let created = metadata.creation_timestamp.as_ref().and_then(|time| time.0.to_string().parse().ok()).unwrap_or(Timestamp::UNIX_EPOCH);
-    Offer { name, uid: metadata.uid.clone().unwrap_or_default(), slot, created, content: content.map_err(Arc::new), wishes, past }
-}
-
-/// The one module in an object, with its digest.
-fn module(object: &ConfigMap, known: Option<&Offer>) -> Result<(String, Arc<[u8]>), Refusal> {
-    let entries = object.binary_data.iter().flatten().collect::<Vec<_>>();
-    let [(_, bytes)] = entries.as_slice() else {
-        return Err(Refusal::Content(format!("has {} entries in binaryData, where exactly one is the module", entries.len())));
-    };
-    if let Some(Ok(content)) = known.map(|offer| &offer.content)
-        && *content.parcel.bytes == *bytes.0
-    {
-        return Ok((content.digest.clone(), content.parcel.bytes.clone()));
-    }
-    Ok((digest(&component(&bytes.0)?), bytes.0.as_slice().into()))
 }
 
 fn cut(text: &str) -> &str {
     text.char_indices().nth(LENGTH).map_or(text, |(end, _)| &text[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::module::pack;
-
-    const DOMAIN: &str = "example.com";
-
-    fn object(annotations: serde_json::Value, data: serde_json::Value) -> ConfigMap {
-        let labels = json!({"example.com/module": "widget"});
-        let metadata = json!({
-            "name": "m", "namespace": "ns", "uid": "u", "creationTimestamp": "2026-03-01T12:00:00Z",
-            "labels": labels, "annotations": annotations,
-        });
-        serde_json::from_value(json!({"metadata": metadata, "binaryData": data})).unwrap()
-    }
-
-    fn encoded(bytes: &[u8]) -> serde_json::Value {
-        serde_json::to_value(k8s_openapi::ByteString(bytes.to_vec())).unwrap()
-    }
-
-    #[test]
-    fn an_offer_is_read_from_label_data_and_annotations() {
-        let annotations = json!({
-            "example.com/module-policy": "approve", "example.com/module-approved": "0123456789ab", "example.com/module-sha256": "00",
-            "example.com/module-signature": "c2ln", "example.com/module-state": "Waiting", "example.com/module-digest": "ff",
-            "example.com/module-message": "it waits",
-        });
-        let offer = read(&object(annotations, json!({"module.wasm": encoded(b"\0asm")})), DOMAIN, &BTreeMap::new());
-        assert_eq!((offer.name.as_str(), offer.uid.as_str(), offer.slot.as_str()), ("m", "u", "widget"));
-        assert_eq!(offer.created.to_string(), "2026-03-01T12:00:00Z");
-        let content = offer.content.unwrap();
-        assert_eq!(content.digest, digest(b"\0asm"));
-        assert_eq!((content.parcel.announced.as_deref(), content.parcel.signature.as_deref()), (Some("00"), Some("c2ln")));
-        assert_eq!(offer.wishes, Wishes { policy: Policy::Approve, approved: Some("0123456789ab".into()), rollback: None });
-        assert_eq!(offer.past, Some(Past { digest: "ff".into(), state: "Waiting".into(), message: "it waits".into() }));
-    }
-
-    #[test]
-    fn packed_or_not_it_is_the_same_module() {
-        let of = |bytes: &[u8]| read(&object(json!({}), json!({"m": encoded(bytes)})), DOMAIN, &BTreeMap::new()).content.unwrap().digest;
-        assert_eq!(of(&pack(b"\0asm and more").unwrap()), of(b"\0asm and more"));
-    }
-
-    #[rstest::rstest]
-    #[case::none(json!({}), json!({}), "NoModule", "has 0 entries in binaryData")]
-    #[case::two(json!({}), json!({"a": "AA==", "b": "AA=="}), "NoModule", "has 2 entries in binaryData")]
-    #[case::damaged(json!({}), json!({"a": encoded(&[0x28, 0xb5, 0x2f, 0xfd, 1])}), "NotUnpackable", "cannot be unpacked")]
-    #[case::bomb(json!({}), json!({"a": encoded(&pack(&vec![0; 17 << 20]).unwrap())}), "TooLong", "is longer than 16 MiB")]
-    #[case::policy(json!({"example.com/module-policy": "yes"}), json!({"a": "AA=="}), "UnknownPolicy", "\"yes\", which is none of")]
-    fn what_holds_no_module_says_why(
-        #[case] annotations: serde_json::Value,
-        #[case] data: serde_json::Value,
-        #[case] reason: &str,
-        #[case] message: &str,
-    ) {
-        let refusal = read(&object(annotations, data), DOMAIN, &BTreeMap::new()).content.unwrap_err();
-        assert_eq!(refusal.reason(), reason);
-        assert!(refusal.to_string().contains(message), "{refusal}");
-    }
 }

@@ -37,6 +37,8 @@ struct Entry {
     stand: Stand,
     /// The last content of this offer that was fit.
     last_good: Option<Arc<Module>>,
+    /// The digest that was found fit before this process began, as long as the artifact with it is awaited.
+    proved: Option<String>,
     /// Its author has taken it back and given it again: what was told of it before does not count.
     given_again: bool,
     told: Option<Standing>,
@@ -150,7 +152,7 @@ impl Desk {
                     }
                     entry
                 }
-                None => Entry { offer, stand: Stand::New, last_good: None, given_again: false, told: None, since: Timestamp::now() },
+                None => Entry::new(offer),
             };
             self.entries.push(entry);
         }
@@ -310,7 +312,7 @@ impl Desk {
     /// The offer that ran before this process began, as long as it does not run again. It comes before all others.
     fn restoring(&self) -> Option<usize> {
         let above = self.entries.iter().take_while(|entry| !matches!(entry.stand, Stand::Fit(..)));
-        above.enumerate().find(|(_, entry)| matches!(entry.stand, Stand::New) && entry.was_fit()).map(|(at, _)| at)
+        above.enumerate().find(|(_, entry)| matches!(entry.stand, Stand::New) && entry.may_come_back()).map(|(at, _)| at)
     }
 
     /// Shows how everything stands, and tells authors what is new to them.
@@ -351,7 +353,12 @@ impl Desk {
     fn standing(&self, entry: &Entry, active: Option<&Active>) -> Standing {
         let runs = active.map_or_else(|| "nothing runs in the slot".to_owned(), |active| format!("{} goes on", active.source));
         let (state, reason, message) = match &entry.stand {
-            Stand::New => (Standing::CHECKING, None, "it is being checked".to_owned()),
+            Stand::New => match &entry.offer.content {
+                Err(refusal) => {
+                    (Standing::FETCHING, Some(refusal.reason()).filter(|r| *r != Standing::FETCHING), format!("it {refusal}; {runs}"))
+                }
+                Ok(_) => (Standing::CHECKING, None, "it is being checked".to_owned()),
+            },
             Stand::Admitted(_) => (Standing::CHECKING, None, "it may run, and is being tried".to_owned()),
             Stand::Refused(refusal) => (Standing::REFUSED, Some(refusal.reason()), format!("it {refusal}; {runs}")),
             Stand::Tried(..) if entry.offer.wishes.policy == Policy::Approve => {
@@ -384,6 +391,20 @@ impl Desk {
 }
 
 impl Entry {
+    fn new(offer: Offer) -> Self {
+        let mut entry =
+            Self { offer, stand: Stand::New, last_good: None, proved: None, given_again: false, told: None, since: Timestamp::now() };
+        if entry.awaited().is_some() {
+            entry.proved = entry.offer.past.as_ref().filter(|past| is_fit(&past.state)).map(|past| past.digest.clone());
+        }
+        entry
+    }
+
+    /// Why its artifact is not here yet.
+    fn awaited(&self) -> Option<&Refusal> {
+        self.offer.content.as_ref().err().map(Arc::as_ref).filter(|refusal| refusal.is_awaited())
+    }
+
     /// Takes in another version of the offering object, and says whether there is another module in it.
     fn becomes(&mut self, offer: Offer) -> bool {
         let same = match (&self.offer.content, &offer.content) {
@@ -393,6 +414,9 @@ impl Entry {
             (Err(old), Err(new)) => old.to_string() == new.to_string(),
             _ => false,
         };
+        if self.awaited().is_none() {
+            self.proved = None;
+        }
         self.offer = offer;
         if !same {
             self.given_again = false;
@@ -414,7 +438,13 @@ impl Entry {
 
     /// Whether this content was found fit before, by this process or another.
     fn was_fit(&self) -> bool {
-        matches!(self.past(), Some(Standing::ACTIVE | Standing::PROBATION | Standing::SUPERSEDED))
+        let proved = self.proved.as_deref().is_some_and(|digest| !digest.is_empty() && digest == self.digest());
+        self.past().is_some_and(is_fit) || proved && self.past().is_none()
+    }
+
+    /// Whether what ran before is about to run again by itself. Nobody waits for a registry that does not answer.
+    fn may_come_back(&self) -> bool {
+        self.was_fit() || self.proved.is_some() && matches!(self.awaited(), Some(Refusal::Fetching { trouble: None, .. }))
     }
 
     /// Where its author's wishes, or the past, decide, they do.
@@ -423,6 +453,7 @@ impl Entry {
         let unwanted = names(wishes.rollback.as_deref(), self.digest());
         let next = match &self.stand {
             Stand::New => match &self.offer.content {
+                Err(refusal) if refusal.is_awaited() => return,
                 Err(refusal) => Stand::Refused(refusal.clone()),
                 Ok(_) if unwanted => Stand::Back("its author wants it so".into(), true),
                 Ok(_) if self.past() == Some(Standing::ROLLED_BACK) => {
@@ -476,6 +507,11 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// Whether a state is that of a module that was found fit.
+fn is_fit(state: &str) -> bool {
+    matches!(state, Standing::ACTIVE | Standing::PROBATION | Standing::SUPERSEDED)
 }
 
 fn describe(module: &Module) -> String {

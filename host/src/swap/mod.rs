@@ -4,12 +4,14 @@
 //! for a while; when it does worse than the one before it, the slot goes back by itself. The room knows nothing of what reconcilers do, and
 //! of the cluster only what a [`Source`] tells.
 
+mod artifacts;
 mod config_map;
 mod desk;
 mod diff;
 mod exchange;
 mod offer;
 mod probation;
+mod reading;
 mod shadow;
 
 use async_trait::async_trait;

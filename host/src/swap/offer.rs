@@ -102,6 +102,8 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// It is on its way from a registry.
+    pub const FETCHING: &str = "Fetching";
     /// It is being admitted or tried.
     pub const CHECKING: &str = "Checking";
     /// It may not run.

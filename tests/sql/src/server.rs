@@ -50,11 +50,33 @@ impl Server {
         server
     }
 
+    /// Starts one that is a Dolt remote as well, and gives the port for that.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub async fn remote() -> (Self, u16) {
+        let port = free_port();
+        (Self::in_cluster(&format!("remotesapi:\n  port: {port}\n")).await, port)
+    }
+
     /// Ends the process and waits for it; data stays.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().and_then(|()| process.wait()).expect("the server can be ended");
         }
+    }
+
+    /// Takes a server of the cluster out of the configuration with which it starts the next time.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn forget(&self, peer: usize) {
+        let file = self.folder.path().join("config.yaml");
+        let config = fs::read_to_string(&file).expect("the configuration can be read");
+        let mut lines: Vec<&str> = config.lines().collect();
+        let at = lines.iter().position(|line| line.trim() == format!("- name: s{peer}")).expect("the server is named");
+        lines.drain(at..at + 2);
+        fs::write(file, lines.join("\n") + "\n").expect("the folder is writable");
     }
 
     /// Stops the process in its tracks, or lets it go on. Its connections stay open.

@@ -1,14 +1,17 @@
 //! Reconcilers at work on a real server: their objects and Secrets are in memory, their SQL goes through the host's room. A plan is carried out
 //! as the host does it, and the next round follows until a plan changes nothing.
 
-use host::contract;
+use std::time::Duration;
+
+use host::{contract, sql::ExecuteError, tasks::Work};
 use sdk::{
     Effect, EffectFailure, FailureKind, Level, Object, ObjectRef, Outcome, Page, Query, ReadError, Reconciler, Rows, SecretDigest,
-    Selection, SqlError, World, testkit::Fixture,
+    Selection, SqlError, Task, World,
+    testkit::{Fixture, value_to_json},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
-use tokio::{runtime::Handle, task::block_in_place};
+use tokio::{runtime::Handle, sync::oneshot, task::block_in_place, time::Instant};
 
 use crate::{Room, endpoint};
 
@@ -27,6 +30,7 @@ pub struct Stage {
     port: u16,
     objects: Vec<Json>,
     secrets: Vec<(String, String)>,
+    tasks: Vec<Json>,
     last: Option<Outcome>,
 }
 
@@ -45,7 +49,7 @@ impl Stage {
             "apiVersion": "k8s.dolthub.com/v1alpha", "kind": "DoltDB", "metadata": {"name": "dolt", "namespace": "ns"},
             "spec": {"engineVersion": "1.83.2", "replicas": 1, "storage": {}},
         });
-        Self { room, port, objects: vec![doltdb], secrets: Vec::new(), last: None }
+        Self { room, port, objects: vec![doltdb], secrets: Vec::new(), tasks: Vec::new(), last: None }
     }
 
     /// Sets the key `password` of a Secret.
@@ -100,7 +104,7 @@ impl Stage {
             let Some(object) = self.find(kind, name).cloned() else { return writing };
             let secrets: Vec<Json> =
                 self.secrets.iter().map(|(name, value)| json!({"namespace": "ns", "name": name, "data": {"password": value}})).collect();
-            let scene = json!({"object": object, "objects": self.objects, "secrets": secrets}).to_string();
+            let scene = json!({"object": object, "objects": self.objects, "secrets": secrets, "tasks": self.tasks}).to_string();
             let scene = Scene { fixture: Fixture::parse(&scene).expect("it is a fixture"), room: &self.room, port: self.port };
             let request = sdk::Request { last: self.last.take(), ..scene.fixture.request() };
             let plan = block_in_place(|| R::reconcile(&scene, &request)).expect("it can decide");
@@ -116,7 +120,7 @@ impl Stage {
                     }
                 }
             }
-            let wrote = plan.effects.iter().any(|effect| matches!(effect, Effect::Sql(_)));
+            let wrote = plan.effects.iter().any(|effect| matches!(effect, Effect::Sql(_) | Effect::Start(_)));
             writing += u32::from(wrote);
             let failed = failure.is_some();
             self.last = Some(Outcome { done, failure });
@@ -155,9 +159,39 @@ impl Stage {
                     }
                 }
             }
+            Effect::Start(task) => {
+                let state = self.work(task).await;
+                self.tasks.push(state);
+            }
+            Effect::Forget(name) => self.tasks.retain(|task| task["name"] != name.as_str()),
             other => panic!("these reconcilers have no effect such as {other:?}"),
         }
         Ok(())
+    }
+}
+
+impl Stage {
+    /// Runs a task to its end, so that it never is seen running.
+    async fn work(&self, task: &Task) -> Json {
+        let mut execution: contract::Execution = cross(&task.execution);
+        execution.endpoint = endpoint(self.port, "root");
+        let (_stop, stopped) = oneshot::channel();
+        let end = Instant::now() + Duration::from_millis(execution.deadline);
+        let mut state = json!({"name": task.name, "started": "2026-01-01T00:00:00Z", "deadline": "2026-01-02T00:00:00Z"});
+        match self.room.sql.work(&execution, end, stopped).await {
+            Ok(answers) => {
+                let answers: Vec<Rows> = answers.iter().map(cross).collect();
+                let rows =
+                    |answer: &Rows| -> Json { answer.rows.iter().map(|row| row.iter().map(value_to_json).collect::<Json>()).collect() };
+                state["done"] = answers.iter().map(|answer| json!({"columns": answer.columns, "rows": rows(answer)})).collect();
+            }
+            Err(ExecuteError::Guard { message }) => state["guarded"] = json!(message),
+            Err(ExecuteError::Sql(error)) => {
+                let error: SqlError = cross(&error);
+                state["failed"] = json!({"kind": error.kind, "code": error.code, "state": error.state, "message": error.message});
+            }
+        }
+        state
     }
 }
 
@@ -179,6 +213,10 @@ impl World for Scene<'_> {
         queries.iter_mut().for_each(|query| query.endpoint = endpoint(self.port, "root"));
         let answers = Handle::current().block_on(self.room.sql.query_all(&queries));
         answers.iter().map(|answer| answer.as_ref().map(cross).map_err(cross)).collect()
+    }
+
+    fn tasks(&self) -> Vec<sdk::TaskState> {
+        self.fixture.tasks()
     }
 
     fn now(&self) -> sdk::Timestamp {

@@ -24,6 +24,8 @@ enum Op {
     Write(usize, u64),
     Stop(usize),
     Start(usize),
+    /// The configuration, with which it starts the next time, does not name the other one.
+    Forget(usize, usize),
     Freeze(usize),
     Thaw(usize),
     /// Whatever happens by itself has happened.
@@ -62,6 +64,7 @@ impl Model {
                 peers: (0..roles.len()).filter(|peer| *peer != n).map(name).collect(),
                 bootstrap_role: if *role == "primary" { Role::Primary } else { Role::Standby },
                 bootstrap_epoch: 1,
+                alone: false,
             })
             .collect();
         let mut model = Self { dolt: Dolt::new(1), configs };
@@ -201,6 +204,12 @@ use Op::*;
 #[case::a_standby_of_a_later_epoch_takes_what_an_earlier_primary_sends(&["primary", "standby", "standby"], &[
     Write(0, 1), Settle, Freeze(0), Assume(1, "primary", 2), Write(1, 2), Settle, Stop(1), Thaw(0), Write(0, 3), Settle,
 ])]
+#[case::nothing_is_taken_from_a_server_that_is_not_known(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Stop(1), Forget(1, 0), Start(1), Write(0, 2), Settle, Assume(2, "primary", 2), Write(2, 3), Settle,
+])]
+#[case::a_later_epoch_of_a_server_that_is_not_known_counts(&["primary", "standby", "standby"], &[
+    Write(0, 1), Settle, Stop(1), Forget(1, 0), Start(1), Assume(0, "primary", 5), Write(0, 2), Settle,
+])]
 #[case::a_second_try_to_step_down_is_refused(&["primary", "standby", "standby"], &[
     Write(0, 1), Settle, Stop(2), Write(0, 2), TransitionTwice(0, 2, 1), Settle,
 ])]
@@ -274,6 +283,11 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
             cluster.servers[n].up().await;
             (None, None)
         }
+        Forget(n, peer) => {
+            model.configs[n].peers.retain(|name| *name != format!("s{peer}"));
+            cluster.servers[n].forget(peer);
+            (None, None)
+        }
         Freeze(n) | Thaw(n) => {
             let frozen = matches!(op, Freeze(_));
             model.dolt.freeze(&format!("s{n}"), frozen);
@@ -298,4 +312,28 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
             (None, None)
         }
     }
+}
+
+/// The question by which the reconciler tells a primary that is lost from one that it can't reach itself. Dolt refuses it with `NOW()`.
+#[tokio::test]
+async fn a_standby_says_how_long_ago_it_heard_from_its_primary() {
+    let mut cluster = Cluster::start(&["primary", "standby"]).await;
+    cluster.ask(0, "CREATE DATABASE app").await.unwrap();
+    let until = Instant::now() + PATIENCE;
+    let heard = async |cluster: &Cluster| {
+        let question = "SELECT TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)) FROM dolt_cluster.dolt_cluster_status";
+        let rows = cluster.ask(1, question).await.unwrap();
+        from_value::<Option<u64>>(rows[0][0].clone()).map(Duration::from_micros)
+    };
+    while heard(&cluster).await.is_none_or(|ago| ago > Duration::from_secs(2)) {
+        assert!(Instant::now() < until, "the standby has heard nothing");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.servers[0].stop();
+    let stopped = Instant::now();
+    while heard(&cluster).await.is_none_or(|ago| ago < Duration::from_secs(3)) {
+        assert!(Instant::now() < until, "the standby goes on hearing from a server that has ended");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(stopped.elapsed() <= Duration::from_secs(4), "{:?} of silence are told late", stopped.elapsed());
 }
