@@ -1,5 +1,7 @@
 //! What expressions mean, and what is said of those that mean nothing.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use cron::Schedule;
 use rstest::rstest;
 

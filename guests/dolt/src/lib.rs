@@ -1,11 +1,12 @@
 //! What the reconcilers of Dolt's kinds share: where the servers of a DoltDB are, which role each has, which DoltDB an object refers to, what an
-//! account is, and what a round of an object on a server is like.
+//! account is, where backups go, and what a round of an object on a server is like.
 //!
 //! It knows nothing of how a DoltDB is built, nor of what a Database or a User needs.
 
 mod account;
 mod claim;
 mod condition;
+mod destination;
 mod primary;
 mod reference;
 mod role;
@@ -16,6 +17,7 @@ mod settings;
 pub use account::Account;
 pub use claim::{CREATED, Claim, claims, is_older, name_for};
 pub use condition::{Obstacle, READY, report};
+pub use destination::{copy, destination, in_the_way, storage_mistakes};
 pub use primary::{Primary, find_primary, permissions};
 pub use reference::{is_about, resolve};
 pub use role::{Report, Role, role_statement};
