@@ -29,12 +29,28 @@ pub struct BackupSpec {
     pub databases: Vec<String>,
     /// Attempts after which the backup counts as failed. Default: 2.
     pub backoff_limit: i32,
-    /// Reserved: the server itself does the work, so this has no effect.
+    /// Seconds that the copy of one database may take, after which the attempt counts as failed. Default: 21600, which is six hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<i64>,
+    /// Without effect: the server copies its databases itself, no pod is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Reserved: the server itself does the work, so this has no effect.
+    /// Without effect: the server copies its databases itself, no pod is made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
+}
+
+/// `deadlineSeconds` where none is given.
+const DEADLINE_SECONDS: i64 = 6 * 60 * 60;
+
+impl BackupSpec {
+    /// Seconds that the copy of one database may take.
+    pub fn deadline_seconds(&self) -> u64 {
+        self.deadline_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0)
+            .unwrap_or(DEADLINE_SECONDS.unsigned_abs())
+    }
 }
 
 impl Default for BackupSpec {
@@ -44,6 +60,7 @@ impl Default for BackupSpec {
             storage: BackupStorage::default(),
             databases: Vec::new(),
             backoff_limit: 2,
+            deadline_seconds: None,
             resources: None,
             image_pull_secrets: Vec::new(),
         }
@@ -61,37 +78,39 @@ pub struct BackupStorage {
     /// A repository on DoltHub or another Dolt remote.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dolt_hub: Option<DoltHubStorage>,
-    /// A folder in the file system of the primary's pod.
+    /// A folder on the data volume of the primary's pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalStorage>,
 }
 
-/// A bucket of Amazon S3, with a DynamoDB table beside it.
+/// A bucket of Amazon S3, with a DynamoDB table beside it. Each database goes to a folder of its own name below the prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct S3Storage {
     /// Name of the bucket.
     pub bucket: String,
-    /// AWS region of the bucket.
+    /// AWS region of bucket and table. Where it is given, the DoltDB's `spec.env` must set `AWS_REGION` to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Reserved: URL of a service that speaks S3. Has no effect today.
+    /// URL of another service that speaks S3 and DynamoDB. Where it is given, the DoltDB's `spec.env` must set `AWS_ENDPOINT_URL` to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Path in the bucket.
+    /// Path in the bucket, above the databases' folders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// DynamoDB table that keeps track of the backup. Default: the name of the bucket.
     #[serde(rename = "dynamoDBTable", skip_serializing_if = "Option::is_none")]
     pub dynamo_db_table: Option<String>,
-    /// Reserved: has no effect today.
+    /// `true` is refused: Dolt puts the bucket into the name of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_path_style: Option<bool>,
-    /// Access key, from a Secret in the DoltDB's namespace. Default: the cloud identity of the pods' ServiceAccount.
+    /// Access key, from a Secret in the DoltDB's namespace. Default: the cloud identity of the pods' ServiceAccount. Where it is given, the
+    /// DoltDB's `spec.env` must set `AWS_ACCESS_KEY_ID` from the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id_secret_key_ref: Option<SecretKeySelector>,
-    /// Secret access key, from a Secret in the DoltDB's namespace.
+    /// Secret access key, from a Secret in the DoltDB's namespace. Where it is given, the DoltDB's `spec.env` must set
+    /// `AWS_SECRET_ACCESS_KEY` from the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_access_key_secret_key_ref: Option<SecretKeySelector>,
 }
@@ -101,19 +120,21 @@ pub struct S3Storage {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct DoltHubStorage {
-    /// URL of the remote, taken as it stands.
+    /// URL of the remote. `{database}` stands for the name of the database. Without it, the URL is taken as it stands where `databases` holds
+    /// one name, and else the name is appended to it as a last part.
     pub remote_url: String,
-    /// Reserved: has no effect today.
+    /// Refused where it is given: Dolt takes the credentials of remotes from its own configuration only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials_secret_key_ref: Option<SecretKeySelector>,
 }
 
-/// A folder in the file system of the primary's pod. It is lost with the pod unless a volume is mounted there.
+/// A folder on the data volume of the primary's pod. Each database goes to a folder of its own name in it. It helps against mistakes, not
+/// against the loss of the volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct LocalStorage {
-    /// Absolute path of the folder.
+    /// Absolute path of the folder. It must be on the data volume, which is `/db`: elsewhere it would be lost with the pod.
     pub path: String,
 }
 
@@ -157,4 +178,73 @@ pub struct BackupStatus {
     /// Attempts that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_count: Option<i32>,
+    /// Start of the next attempt after one that failed, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
+    /// Databases that are done, of all: `1/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// The databases, in the order in which they are copied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<DatabaseBackup>,
+}
+
+/// How far one database has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+pub enum DatabasePhase {
+    /// Waits for its turn.
+    #[default]
+    Pending,
+    /// Is being copied.
+    Running,
+    /// Is at the destination.
+    Completed,
+    /// Was dropped before its turn came.
+    Dropped,
+}
+
+/// The backup of one database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct DatabaseBackup {
+    /// Name of the database.
+    pub name: String,
+    /// How far it has come.
+    pub phase: DatabasePhase,
+    /// Where it goes, as Dolt's `dolt_backup('restore', …)` takes it.
+    pub destination: String,
+    /// Pod whose server copied it. A local destination is on this pod's volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Start of the copy, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// End of the copy, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<String>,
+    /// Seconds that the copy took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<i64>,
+    /// Hash of the database when the copy began, as `dolt_hashof_db()` gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Whether the database was written to while it was copied, so that the copy may be later than `hash` and `branches` say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_meanwhile: Option<bool>,
+    /// Heads of the branches when the copy began: the 20 that were committed to last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<BranchHead>,
+}
+
+/// The head of a branch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct BranchHead {
+    /// Name of the branch.
+    pub name: String,
+    /// Hash of its last commit.
+    pub commit: String,
 }

@@ -35,6 +35,19 @@ pub struct BackupScheduleSpec {
     pub suspend: Option<bool>,
     /// Attempts after which a Backup counts as failed. Default: 2.
     pub backoff_limit: i32,
+    /// Seconds that the copy of one database may take, after which the attempt counts as failed. Default: 21600, which is six hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<i64>,
+    /// Backups that ended well and are kept, the youngest ones, at least one. Default: 30. Older Backups are deleted, their data is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub successful_history: Option<i32>,
+    /// Backups that ended badly and are kept, the youngest ones. Default: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_history: Option<i32>,
+    /// Number of copies of the data that are kept, each at a place of its own: `1`, `2` and so on below the path or prefix, or in place of `{copy}` in
+    /// `remoteUrl`. Each run replaces the oldest copy. Default: one copy at the place itself, which each run brings up to date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub copies: Option<i32>,
     /// Copied into the Backups, where it has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
@@ -52,6 +65,10 @@ impl Default for BackupScheduleSpec {
             databases: Vec::new(),
             suspend: None,
             backoff_limit: 2,
+            deadline_seconds: None,
+            successful_history: None,
+            failed_history: None,
+            copies: None,
             resources: None,
             image_pull_secrets: Vec::new(),
         }
@@ -62,6 +79,16 @@ impl BackupScheduleSpec {
     /// `suspend` with its default.
     pub fn suspended(&self) -> bool {
         self.suspend.unwrap_or(false)
+    }
+
+    /// `successfulHistory` with its default.
+    pub fn successful_history(&self) -> usize {
+        self.successful_history.and_then(|count| usize::try_from(count).ok()).unwrap_or(30)
+    }
+
+    /// `failedHistory` with its default.
+    pub fn failed_history(&self) -> usize {
+        self.failed_history.and_then(|count| usize::try_from(count).ok()).unwrap_or(10)
     }
 }
 
@@ -85,4 +112,16 @@ pub struct BackupScheduleStatus {
     /// Name of the last Backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_backup_ref: Option<String>,
+    /// End of the last Backup that ended well, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_successful_time: Option<String>,
+    /// The schedule that counts now; none while it is suspended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_schedule: Option<String>,
+    /// Which of the copies the last Backup makes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_copy: Option<i32>,
+    /// Since when it counts: times before are not made up for. RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_since: Option<String>,
 }

@@ -21,7 +21,10 @@ mod shared;
 mod snapshot;
 mod user;
 
-pub use backup::{Backup, BackupPhase, BackupSpec, BackupStatus, BackupStorage, DoltHubStorage, LocalStorage, S3Storage};
+pub use backup::{
+    Backup, BackupPhase, BackupSpec, BackupStatus, BackupStorage, BranchHead, DatabaseBackup, DatabasePhase, DoltHubStorage, LocalStorage,
+    S3Storage,
+};
 pub use backup_schedule::{BackupSchedule, BackupScheduleSpec, BackupScheduleStatus};
 pub use core_types::{
     Affinity, EnvVar, LocalObjectReference, PodSecurityContext, Probe, ProbeTiming, ResourceRequirements, Toleration,
@@ -34,7 +37,7 @@ pub use grant::{Grant, GrantSpec, GrantStatus, Granted};
 pub use object::{Kind, Object, ObjectMeta, OwnerReference};
 pub use quantity::{IntOrString, Quantity};
 pub use shared::{CleanupPolicy, Condition, ConditionStatus, DoltDBRef, FieldError, SecretKeySelector, SqlTemplate};
-pub use snapshot::{Snapshot, SnapshotSpec, SnapshotStatus};
+pub use snapshot::{SetMember, Snapshot, SnapshotRetention, SnapshotSet, SnapshotSpec, SnapshotStatus};
 pub use user::{PasswordStatus, User, UserSpec, UserStatus};
 
 /// API group of all kinds.

@@ -15,12 +15,17 @@ pub const LABEL_PVC_ROLE: &str = "pvc.k8s.dolthub.com/role";
 pub const LABEL_WATCH: &str = "k8s.dolthub.com/watch";
 /// On a Backup: the BackupSchedule that made it.
 pub const LABEL_BACKUP_SCHEDULE: &str = "k8s.dolthub.com/backup-schedule";
+/// On a Backup of a BackupSchedule that keeps several copies: which of them it makes, from 1.
+pub const LABEL_BACKUP_COPY: &str = "k8s.dolthub.com/backup-copy";
 /// On a User: which account of which DoltDB it is about, as a digest. Users of one account have the same.
 pub const LABEL_ACCOUNT: &str = "k8s.dolthub.com/account";
-/// On a snapshot's CronJob: the DoltDB.
+/// On a VolumeSnapshot, and on the CronJobs that the original made: the DoltDB.
 pub const LABEL_PART_OF: &str = "app.kubernetes.io/part-of";
-/// On a snapshot's CronJob: the Snapshot.
+/// On a VolumeSnapshot, and on the CronJobs that the original made: the Snapshot.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// On a VolumeSnapshot: the set that it belongs to, by the seconds since 1970 at which it was taken. The role of the volume's server then is in
+/// [`LABEL_CLUSTER_ROLE`].
+pub const LABEL_SNAPSHOT_SET: &str = "k8s.dolthub.com/snapshot-set";
 
 /// Value of [`LABEL_CLUSTER_ROLE`] on the pod that takes writes.
 pub const ROLE_PRIMARY: &str = "primary";
@@ -29,12 +34,22 @@ pub const ROLE_STANDBY: &str = "standby";
 /// Value of [`LABEL_PVC_ROLE`], and name of the claim template.
 pub const PVC_ROLE_DATA: &str = "dolt-data";
 
+/// The container with the server.
+pub const SERVER_CONTAINER: &str = "dolt";
+
 /// On pods and StatefulSet: the DoltDB they belong to.
 pub const ANNOTATION_DOLTDB: &str = "k8s.dolthub.com/doltdb";
 /// On pods and StatefulSet: `"true"` or `"false"`.
 pub const ANNOTATION_REPLICATION: &str = "k8s.dolthub.com/replication";
 /// On the pod template: digest of the configuration, so that a change of it restarts pods.
 pub const ANNOTATION_CONFIG_HASH: &str = "k8s.dolthub.com/configmap-hash";
+/// On the StatefulSet: in which form the template of its pods was made, and a digest of it.
+pub const ANNOTATION_POD_TEMPLATE: &str = "k8s.dolthub.com/pod-template";
+/// On a pod: its server ends itself when it is primary and cut off, at the latest after this time.
+pub const ANNOTATION_SELF_FENCING: &str = "k8s.dolthub.com/self-fencing";
+
+/// On a VolumeSnapshot: the epoch of the replication when it was taken.
+pub const ANNOTATION_EPOCH: &str = "k8s.dolthub.com/replication-epoch";
 
 /// On a DoltDB: the pod that should become primary now, by name. Each new value is acted upon once.
 pub const ANNOTATION_SWITCHOVER: &str = "k8s.dolthub.com/switchover-to";
@@ -123,14 +138,9 @@ pub fn auth_delegator_binding(n: &str, namespace: &str, uid: &str) -> String {
     format!("{n}-{namespace}-{first}:auth-delegator")
 }
 
-/// ConfigMap of a snapshot job, from the claim's name.
-pub fn snapshot_config_map(claim: &str) -> String {
-    format!("{claim}-cm")
-}
-
-/// CronJob of a snapshot, from the claim's name.
-pub fn snapshot_cron_job(claim: &str) -> String {
-    format!("{claim}-job")
+/// VolumeSnapshot of a claim, taken at a time.
+pub fn volume_snapshot(claim: &str, unix_seconds: u64) -> String {
+    format!("{claim}-{unix_seconds}")
 }
 
 /// Backup made by a schedule at a time.
@@ -172,8 +182,7 @@ mod tests {
             credentials_secret("my-dolt"),
             data_claim("my-dolt", 1),
             auth_delegator_binding("my-dolt", "ns", "1a2b3c4d-1111-2222"),
-            snapshot_config_map("dolt-data-my-dolt-1"),
-            snapshot_cron_job("dolt-data-my-dolt-1"),
+            volume_snapshot("dolt-data-my-dolt-1", 1_764_288_000),
             scheduled_backup("nightly", 1_700_000_000),
             service_host("my-dolt-primary", "ns", DEFAULT_CLUSTER_DOMAIN),
             pod_host("my-dolt", 1, "ns", DEFAULT_CLUSTER_DOMAIN),
@@ -194,8 +203,7 @@ mod tests {
                 "my-dolt-credentials",
                 "dolt-data-my-dolt-1",
                 "my-dolt-ns-1a2b3c4d:auth-delegator",
-                "dolt-data-my-dolt-1-cm",
-                "dolt-data-my-dolt-1-job",
+                "dolt-data-my-dolt-1-1764288000",
                 "nightly-1700000000",
                 "my-dolt-primary.ns.svc.cluster.local",
                 "my-dolt-1.my-dolt-internal.ns.svc.cluster.local",

@@ -97,15 +97,15 @@ fn an_absent_server_listens_where_the_schema_says() {
 }
 
 #[rstest]
-#[case(json!({}), Replication { enabled: false, pod_index: 0, automatic_failover: true, min_caught_up_standby: 1 })]
-#[case(json!({"replication": {}}), Replication { enabled: false, pod_index: 0, automatic_failover: true, min_caught_up_standby: 1 })]
+#[case(json!({}), Replication { enabled: false, pod_index: 0, automatic_failover: true, min_caught_up_standby: 1, ..Replication::default() })]
+#[case(json!({"replication": {}}), Replication { enabled: false, pod_index: 0, automatic_failover: true, min_caught_up_standby: 1, ..Replication::default() })]
 #[case(
     json!({"replication": {"enabled": true, "primary": {"podIndex": 2}}}),
-    Replication { enabled: true, pod_index: 2, automatic_failover: true, min_caught_up_standby: 1 }
+    Replication { enabled: true, pod_index: 2, automatic_failover: true, min_caught_up_standby: 1, ..Replication::default() }
 )]
 #[case(
     json!({"replication": {"enabled": true, "primary": {"automaticFailover": false, "minCaughtUpStandby": 2}}}),
-    Replication { enabled: true, pod_index: 0, automatic_failover: false, min_caught_up_standby: 2 }
+    Replication { enabled: true, pod_index: 0, automatic_failover: false, min_caught_up_standby: 2, ..Replication::default() }
 )]
 fn replication_has_defaults_at_each_level(#[case] spec: Value, #[case] expected: Replication) {
     assert_eq!(serde_json::from_value::<DoltDBSpec>(spec).unwrap().replication(), expected);

@@ -15,7 +15,7 @@ pub use replication::{PrimarySpec, Replication, ReplicationSpec, ReplicationStra
 pub use server::{
     AutoGcBehavior, Behavior, Cluster, CommitAuthor, GlobalConfig, Listener, McpServer, Metrics, Probes, Profiler, RemotesApi, Server,
 };
-pub use status::{DoltDBStatus, ReplicationRole, Transition};
+pub use status::{DoltDBStatus, KeptData, LastPrimaryChange, PrimaryChanges, ReplicationLag, ReplicationRole, Transition};
 pub use storage::{PodDisruptionBudget, RetentionPolicy, Storage};
 
 use crate::{

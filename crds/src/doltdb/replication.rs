@@ -1,6 +1,13 @@
 //! The parts of a DoltDB's spec about several servers: who is primary, and in which order pods are replaced.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::parse_duration;
+
+/// `spec.replication.primary.failoverDelay`.
+pub(super) const FAILOVER_DELAY: &str = "spec.replication.primary.failoverDelay";
 
 /// One server takes writes, the others follow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +39,16 @@ pub struct PrimarySpec {
     /// Whether a standby takes over when the primary is lost. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub automatic_failover: Option<bool>,
-    /// Number of standbys that must have all data before a primary steps down. Default: 1.
+    /// Number of standbys that must have all data before a primary steps down. Default: 1. Less than 1 counts as 1, more than there are as all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_caught_up_standby: Option<i32>,
+    /// For how long a lost primary is waited for before a standby takes over, as `10s`. Default: 0s. It is counted from when the loss is seen,
+    /// and holds up automatic failovers only: not a switchover, nor what a person asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover_delay: Option<String>,
+    /// Automatic failovers within an hour, from 1; after that a person is asked. Default: 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_failovers_per_hour: Option<i32>,
 }
 
 /// `spec.replication` with its defaults applied.
@@ -48,11 +62,22 @@ pub struct Replication {
     pub automatic_failover: bool,
     /// Number of standbys that must have all data before a primary steps down.
     pub min_caught_up_standby: i32,
+    /// For how long a lost primary is waited for.
+    pub failover_delay: Duration,
+    /// Automatic failovers within an hour.
+    pub max_failovers_per_hour: usize,
 }
 
 impl Default for Replication {
     fn default() -> Self {
-        Self { enabled: false, pod_index: 0, automatic_failover: true, min_caught_up_standby: 1 }
+        Self {
+            enabled: false,
+            pod_index: 0,
+            automatic_failover: true,
+            min_caught_up_standby: 1,
+            failover_delay: Duration::ZERO,
+            max_failovers_per_hour: 5,
+        }
     }
 }
 
@@ -66,6 +91,14 @@ impl ReplicationSpec {
             pod_index: primary.pod_index.unwrap_or(fallback.pod_index),
             automatic_failover: primary.automatic_failover.unwrap_or(fallback.automatic_failover),
             min_caught_up_standby: primary.min_caught_up_standby.unwrap_or(fallback.min_caught_up_standby),
+            failover_delay: primary
+                .failover_delay
+                .and_then(|delay| parse_duration(FAILOVER_DELAY, &delay).ok())
+                .unwrap_or(fallback.failover_delay),
+            max_failovers_per_hour: primary
+                .max_failovers_per_hour
+                .and_then(|most| usize::try_from(most).ok())
+                .unwrap_or(fallback.max_failovers_per_hour),
         }
     }
 }

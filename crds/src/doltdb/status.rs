@@ -35,6 +35,9 @@ pub struct DoltDBStatus {
     /// Highest epoch of a primary that was ever seen, or that a server was told to be primary with. It never falls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replication_epoch: Option<i64>,
+    /// VolumeSnapshot that the volumes were filled from when this DoltDB was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<String>,
     /// A change of the primary that is under way. It is written before the first thing is done for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
@@ -55,6 +58,89 @@ pub struct DoltDBStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "generate", schemars(extend("format" = "date-time")))]
     pub primary_silent_since: Option<String>,
+    /// What primaries had that others have replaced: it is kept on their volumes, before it is overwritten by what the new primary has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept_data: Vec<KeptData>,
+    /// When automatic failovers began, within the last hour before the last of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recent_failovers: Vec<String>,
+    /// How often the primary has changed since this DoltDB was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switchovers: Option<i64>,
+    /// The same by reasons.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub primary_changes: Vec<PrimaryChanges>,
+    /// The last change of the primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_primary_change: Option<LastPrimaryChange>,
+    /// How far standbys are behind the primary, by databases. A figure is the largest of 0, 1, 2, 5, 10, 30, 60, 300, 600, 3600 that it is not
+    /// less than, so that it changes seldom.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replication_lag: Vec<ReplicationLag>,
+}
+
+/// The databases of a primary as they were when another one took its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct KeptData {
+    /// The pod on whose volume they are.
+    pub pod: String,
+    /// The folder, for `dolt --data-dir`.
+    pub path: String,
+    /// The epoch that it was primary of.
+    pub epoch: i64,
+    /// When they were put there, by the node's clock.
+    #[cfg_attr(feature = "generate", schemars(extend("format" = "date-time")))]
+    pub since: String,
+}
+
+/// How often the primary has changed for a reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PrimaryChanges {
+    /// As in a transition, or `Other` where none was recorded.
+    pub reason: String,
+    /// How often.
+    pub count: i64,
+}
+
+/// A change of the primary that has ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LastPrimaryChange {
+    /// As in a transition, or `Other` where none was recorded.
+    pub reason: String,
+    /// The pod that was primary before.
+    pub from: String,
+    /// The pod that is primary.
+    pub to: String,
+    /// The epoch of the new primary.
+    pub epoch: i64,
+    /// When the new primary was seen.
+    #[cfg_attr(feature = "generate", schemars(extend("format" = "date-time")))]
+    pub at: String,
+    /// Milliseconds without a primary, from when the old one was told to step down, or was first seen to be lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_millis: Option<i64>,
+}
+
+/// How far a standby is behind in a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicationLag {
+    /// The standby.
+    pub pod: String,
+    /// The database.
+    pub database: String,
+    /// Seconds; absent as long as nothing has been sent since the primary's start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
+    /// Whether the last try to send something failed.
+    pub failing: bool,
 }
 
 /// A change of the primary.
@@ -62,7 +148,7 @@ pub struct DoltDBStatus {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Transition {
-    /// Why: `Requested`, `Eviction`, `ScaleDown`, `Update`, `Failover`, `Recovery`.
+    /// Why: `Requested`, `Eviction`, `ScaleDown`, `Update`, `Failover`, `Recovery`, `ReplicationOn`.
     pub reason: String,
     /// The pod that was primary before.
     pub from: String,
@@ -73,6 +159,10 @@ pub struct Transition {
     /// When it began, or when its last attempt did.
     #[cfg_attr(feature = "generate", schemars(extend("format" = "date-time")))]
     pub since: String,
+    /// When the old primary was told to step down, or was first seen to be lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "generate", schemars(extend("format" = "date-time")))]
+    pub writes_stopped: Option<String>,
     /// Attempts that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failures: Option<i32>,

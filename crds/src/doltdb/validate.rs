@@ -1,8 +1,8 @@
 //! What a spec must satisfy beyond its types. The API server checks the same rules at apply; objects stored before the
 //! rules existed are caught here, with the same words.
 
-use super::DoltDBSpec;
-use crate::FieldError;
+use super::{DoltDBSpec, replication::FAILOVER_DELAY};
+use crate::{FieldError, parse_duration};
 
 const LISTENER: &str = "spec.server.listener.port";
 const REMOTES: &str = "spec.server.cluster.remotesAPI.port";
@@ -24,6 +24,10 @@ impl DoltDBSpec {
         } else if replication.enabled && !(0..self.replicas()).contains(&replication.pod_index) {
             let problem = format!("must be 0 or more and less than spec.replicas ({})", self.replicas());
             found.push(FieldError::new(INDEX, replication.pod_index, problem));
+        }
+        let delay = self.replication.as_ref().and_then(|replication| replication.primary.as_ref()?.failover_delay.as_deref());
+        if let Some(Err(error)) = delay.map(|delay| parse_duration(FAILOVER_DELAY, delay)) {
+            found.push(error);
         }
         if let Err(error) = self.storage.size.bytes("spec.storage.size") {
             found.push(error);
@@ -79,6 +83,7 @@ mod tests {
     #[case::index_too_large(json!({"replicas": 2, "replication": {"enabled": true, "primary": {"podIndex": 2}}}), &[INDEX])]
     #[case::index_negative(json!({"replicas": 2, "replication": {"enabled": true, "primary": {"podIndex": -1}}}), &[INDEX])]
     #[case::index_unused(json!({"replicas": 1, "replication": {"enabled": false, "primary": {"podIndex": 2}}}), &[])]
+    #[case::delay(json!({"replication": {"primary": {"failoverDelay": "soon"}}}), &["spec.replication.primary.failoverDelay"])]
     #[case::size(json!({"storage": {"size": "large"}}), &["spec.storage.size"])]
     #[case::version(json!({"engineVersion": ""}), &["spec.engineVersion"])]
     fn names_each_field(#[case] mut spec: serde_json::Value, #[case] fields: &[&str]) {

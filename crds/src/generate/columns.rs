@@ -48,11 +48,13 @@ pub(super) fn grant() -> Vec<Value> {
 }
 
 pub(super) fn snapshot() -> Vec<Value> {
-    ready().into_iter().chain([doltdb_ref()]).collect()
+    let more = [column("Last", "date", ".status.lastScheduleTime"), text("RestoreFrom", ".status.restoreFrom"), age()];
+    ready().into_iter().chain([doltdb_ref()]).chain(more).collect()
 }
 
 pub(super) fn backup() -> Vec<Value> {
-    vec![text("Phase", ".status.phase"), doltdb_ref(), age()]
+    let end = column("Completed", "date", ".status.completedAt");
+    vec![text("Phase", ".status.phase"), doltdb_ref(), age(), text("Progress", ".status.progress"), end]
 }
 
 pub(super) fn backup_schedule() -> Vec<Value> {
@@ -62,5 +64,8 @@ pub(super) fn backup_schedule() -> Vec<Value> {
         doltdb_ref(),
         column("Last Schedule", "date", ".status.lastScheduleTime"),
         age(),
+        text("Next", ".status.nextScheduleTime"),
+        text("Last Backup", ".status.lastBackupRef"),
+        text("Ready", r#".status.conditions[?(@.type=="Ready")].status"#),
     ]
 }

@@ -1,20 +1,22 @@
 //! Reconciler of DoltDB: observes the cluster and its servers, decides who is primary and what stands in the way, and plans the children,
 //! the role labels and the status.
-//!
-//! Growing volumes, and turning replication on and off, are not its business yet; where the spec asks for one of them it changes nothing that
-//! would do harm and says so.
 
 mod build;
+mod changes;
+mod form;
+mod kept;
 mod observe;
 mod password;
 mod pod;
 mod primary;
+mod restore;
 mod roles;
 mod server;
 mod status;
 mod target;
 mod update;
 mod validate;
+mod volumes;
 
 use std::time::Duration;
 
@@ -23,13 +25,15 @@ use sdk::{Conditions, Description, Failure, Permission, Plan, Reconciler, Reques
 use serde_json::json;
 
 use crate::{
+    form::Form,
     observe::Observed,
     password::Change,
     primary::{Act, Situation, Step},
     roles::{Leadership, highest_epoch, leadership},
     target::Target,
     update::{Replacement, replacement},
-    validate::{Gate, gate, resize},
+    validate::{Gate, gate},
+    volumes::{Growth, STORAGE_RESIZED, growth, is_calm},
 };
 
 /// Roles change, and servers fall silent, without a word from Kubernetes: how often the servers of a cluster are asked.
@@ -50,6 +54,7 @@ impl Reconciler for DoltDBReconciler {
         let (config_map, service) = (kind("v1", "ConfigMap"), kind("v1", "Service"));
         let (stateful_set, service_account) = (kind("apps/v1", "StatefulSet"), kind("v1", "ServiceAccount"));
         let (pod, budget) = (kind("v1", "Pod"), kind("policy/v1", "PodDisruptionBudget"));
+        let claim = kind("v1", "PersistentVolumeClaim");
         // Pods by their names in the headless Service, in any namespace and DNS domain.
         let servers = "*.*-internal.*.svc.*";
         Description {
@@ -64,11 +69,15 @@ impl Reconciler for DoltDBReconciler {
                 Permission::Read(budget.clone()),
                 Permission::Read(pod.clone()),
                 Permission::Read(kind("storage.k8s.io/v1", "StorageClass")),
+                Permission::Read(claim.clone()),
+                Permission::Read(kind(restore::SNAPSHOT_API, "VolumeSnapshot")),
                 Permission::Apply(config_map),
                 Permission::Apply(service.clone()),
-                Permission::Apply(stateful_set),
+                Permission::Apply(stateful_set.clone()),
+                Permission::Apply(claim),
                 Permission::Apply(service_account),
                 Permission::Apply(budget.clone()),
+                Permission::Delete(stateful_set),
                 Permission::Delete(service),
                 Permission::Delete(budget),
                 Permission::Delete(pod.clone()),
@@ -87,21 +96,26 @@ impl Reconciler for DoltDBReconciler {
             return Ok(Plan::new());
         }
         let target = Target::of(request, &request.settings_as::<Settings>()?)?;
-        let observed = Observed::of(world, &target)?;
+        let (target, observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
-        let leadership = leadership(&observed.servers, target.recorded_epoch(), target.spec.replicas());
+        let leadership = leadership(&observed.servers, target.recorded_epoch(), target.replicas, &target.form);
 
-        let step = primary::decide(&Situation {
+        let kept = kept::kept(&target, &observed);
+        let mut step = primary::decide(&Situation {
             world,
             target: &target,
             observed: &observed,
             leadership: &leadership,
             last: request.last.as_ref(),
         });
+        kept::tell(&target, &kept, &mut step);
         // A primary that is on its way takes all servers that there are.
-        let settled = step.transition.is_none() && step.act.is_none();
+        let settled = (step.transition.is_none() && step.act.is_none()) || target.form == Form::TurningOn;
         let replacement = if settled { replacement(&target, &observed, &leadership) } else { Replacement::None };
         let password = if settled { Some(password::change(world, &target, &observed, &leadership)?) } else { None };
+
+        let calm = settled && matches!(replacement, Replacement::None) && gate == Gate::Open && is_calm(&target, &observed);
+        let growth = growth(&target, &observed, calm);
 
         let mut plan = Plan::new();
         let decision = Decision {
@@ -112,6 +126,8 @@ impl Reconciler for DoltDBReconciler {
             step: &step,
             replacement: &replacement,
             password: password.as_ref(),
+            kept,
+            growth: &growth,
         };
         // First, because a failed effect ends the plan, and because what is under way is recorded before anything is done for it.
         decision.tell(world, request, &mut plan)?;
@@ -120,8 +136,17 @@ impl Reconciler for DoltDBReconciler {
         if let Some(Change::Now(execution)) = &password {
             plan.sql((**execution).clone());
         }
-        build::children(&target, &observed, &gate, &leadership, &mut plan);
-        roles::label(&target, &observed, &leadership, step.reserved(), &mut plan);
+        for (uid, claim) in growth.claims.iter().filter(|_| !matches!(gate, Gate::Closed(_))) {
+            plan.apply_to(uid, claim);
+        }
+        match &growth.release {
+            // It is made anew when it is gone, by a round that sees that; until then it is not written to.
+            Some(stateful_set) => {
+                plan.delete_alone(stateful_set);
+            }
+            None => build::children(&target, &observed, &gate, &leadership, settled, &mut plan),
+        }
+        roles::label(&target, &observed, &leadership, step.reserved(), step.others_are_empty(), &mut plan);
         if let Replacement::Now(pod) = &replacement {
             plan.event(Severity::Normal, "ReplacingPod", "Update", format!("Replacing pod '{}', which is of an older revision", pod.name));
             plan.delete(pod);
@@ -158,15 +183,26 @@ struct Decision<'a> {
     step: &'a Step,
     replacement: &'a Replacement,
     password: Option<&'a Change>,
+    kept: Vec<crds::KeptData>,
+    growth: &'a Growth,
 }
 
 impl Decision<'_> {
     /// Status and events.
     fn tell(&self, world: &dyn World, request: &Request, plan: &mut Plan) -> Result<(), Failure> {
-        let Decision { target, observed, gate, leadership, step, replacement, password } = self;
+        let Decision { target, observed, gate, leadership, step, replacement, password, kept, growth } = self;
         let roles = status::roles_ready(target, observed, leadership, step);
-        let (ready, warn) = status::ready(target, observed, gate.obstacle(), request.last.as_ref(), roles);
+        let leader = match leadership {
+            Leadership::One(leader) => Some(*leader),
+            _ => None,
+        };
+        let way = target.form.progress(target, observed, leader);
+        let (ready, warn) = status::ready(target, observed, gate.obstacle(), request.last.as_ref(), way.as_ref(), roles, growth);
         let mut conditions = Conditions::of(request)?;
+        let said = conditions.get(dolt::READY).map(|ready| ready.message.clone());
+        if let Some(way) = way.filter(|way| ready.reason == way.reason && said.as_ref() != Some(&way.message)) {
+            plan.event(Severity::Normal, way.reason, "TurnReplication", way.message);
+        }
         // What is done about the primary is told by a condition and an event of its own.
         report(world, &mut conditions, plan, &ready, warn && step.verdict.is_none());
         if let Some((verdict, warn)) = &step.verdict
@@ -179,12 +215,15 @@ impl Decision<'_> {
         if let Some(update) = status::Update::of(target, observed) {
             conditions.set(world, "Updated", &update.verdict(replacement));
         }
-        let storage = status::storage_verdict(&resize(target, observed), conditions.get("StorageResized").is_some());
-        if let Some(verdict) = storage
-            && conditions.set(world, "StorageResized", &verdict)
-            && !verdict.holds
+        if let Some(verdict) = &growth.verdict
+            && conditions.set(world, STORAGE_RESIZED, verdict)
         {
-            plan.event(Severity::Warning, &verdict.reason, "Resize", verdict.message.clone());
+            let severity = if growth.refused { Severity::Warning } else { Severity::Normal };
+            plan.event(severity, &verdict.reason, "Resize", verdict.message.clone());
+        }
+        if let Some(from) = observed.restore.from.as_ref().filter(|_| target.status.restored_from.is_none()) {
+            let message = format!("Filling the volumes from VolumeSnapshot \"{from}\"");
+            plan.event(Severity::Normal, "RestoringFromSnapshot", "Restore", message);
         }
         let said_before = conditions.get("PasswordChanged").is_some();
         let changed = password.and_then(|password| password::verdict(password, target, said_before));
@@ -207,6 +246,8 @@ impl Decision<'_> {
             _ => seen,
         };
         let mut status = status::status(target, observed, leadership, epoch, &ready, gate.obstacle().is_some());
+        status.kept_data.clone_from(kept);
+        changes::count(world, &mut status, target, leader, epoch);
         status::remember(world, &mut status, target, observed, leadership, step);
         let mut status = serde_json::to_value(status).map_err(|error| status::unwritable(&error))?;
         status["conditions"] = json!(conditions.into_list());

@@ -8,9 +8,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    pod::{self, Pod},
+    form::{Form, form},
+    pod::{self, Pods},
+    restore::Restore,
     server::{self, Server},
     target::Target,
+    volumes::{self, Claims},
 };
 
 /// What is there.
@@ -28,8 +31,14 @@ pub(crate) struct Observed {
     pub(crate) foreign_service_account: bool,
     /// Children that the spec no longer wants.
     pub(crate) superfluous: Vec<Header>,
+    /// Whether the StatefulSet was taken away to be made anew around its pods.
+    pub(crate) released: bool,
+    /// From what the volumes are filled.
+    pub(crate) restore: Restore,
+    /// The claims, where they have to grow.
+    pub(crate) claims: Claims,
     /// The StatefulSet's pods by ordinal.
-    pub(crate) pods: BTreeMap<i32, Typed<Pod>>,
+    pub(crate) pods: Pods,
     /// What the servers in the started pods say, or why they don't.
     pub(crate) servers: BTreeMap<i32, Result<Server, String>>,
     /// Servers that live and don't let the operator in.
@@ -101,7 +110,8 @@ struct Child {
 const OWNERS: &[&str] = &["/metadata/ownerReferences"];
 
 impl Observed {
-    pub(crate) fn of(world: &dyn World, target: &Target) -> Result<Self, Failure> {
+    /// Gives the target on its way to what is wanted, which depends on what runs, and all that is there.
+    pub(crate) fn of(world: &dyn World, target: Target) -> Result<(Target, Self), Failure> {
         let (namespace, name) = (target.namespace(), target.name());
         let stateful_set: Option<Typed<StatefulSet>> = world.get_as(
             &reference("apps/v1", "StatefulSet", namespace, &names::stateful_set(name)),
@@ -119,25 +129,35 @@ impl Observed {
                 "/status/updateRevision",
             ],
         )?;
+        let released = volumes::is_released(&target) && stateful_set.as_ref().is_none_or(|set| set.header.deleting);
         let pods = match &stateful_set {
-            Some(stateful_set) => pod::pods(world, target, &stateful_set.header.uid)?,
+            Some(stateful_set) => pod::pods(world, &target, &stateful_set.header.uid, released)?,
+            None if released => pod::pods(world, &target, "", released)?,
             None => BTreeMap::new(),
         };
-        let (missing_credentials, previous) = credentials(world, target)?;
+        let form = form(&target, stateful_set.as_ref(), &pods);
+        let target = target.on_its_way(form, stateful_set.as_ref().and_then(|set| set.body.spec.replicas));
+        let templates = stateful_set.as_ref().map(|set| &set.body.spec.volume_claim_templates);
+        let claims = Claims::of(world, &target, templates)?;
+        let (missing_credentials, previous) = credentials(world, &target)?;
         let observed = Self {
             missing_credentials,
             // The class counts when a volume is made: a StatefulSet that runs does not need it.
-            other_storage_classes: if stateful_set.is_none() { other_storage_classes(world, target)? } else { None },
-            config: config(world, target)?,
-            foreign_service_account: foreign_service_account(world, target)?,
-            superfluous: superfluous(world, target)?,
+            other_storage_classes: if stateful_set.is_none() && !released { other_storage_classes(world, &target)? } else { None },
+            config: config(world, &target)?,
+            foreign_service_account: foreign_service_account(world, &target)?,
+            superfluous: superfluous(world, &target)?,
+            restore: Restore::of(world, &target, stateful_set.is_none() && !released)?,
+            released,
+            claims,
             servers: BTreeMap::new(),
             refusing: BTreeSet::new(),
             former_password: None,
             stateful_set,
             pods,
         };
-        Ok(observed.with_answers(world, target, previous))
+        let observed = observed.with_answers(world, &target, previous);
+        Ok((target, observed))
     }
 }
 
@@ -147,7 +167,7 @@ impl Observed {
         if target.replication.enabled || previous {
             let answers = server::servers(world, target, &self.pods, previous);
             self.refusing = answers.refusing;
-            let all_answer = (0..target.spec.replicas()).all(|ordinal| answers.servers.get(&ordinal).is_some_and(Result::is_ok));
+            let all_answer = (0..target.replicas).all(|ordinal| answers.servers.get(&ordinal).is_some_and(Result::is_ok));
             self.former_password = previous.then_some(Former { known_by: answers.by_previous_password, all_answer });
             if target.replication.enabled {
                 self.servers = answers.servers;
@@ -170,6 +190,11 @@ impl Owned {
     /// Whether the object belongs to a DoltDB with replication, if it says so.
     pub(crate) fn replicates(&self) -> Option<bool> {
         self.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
+    }
+
+    /// The value of an annotation.
+    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.get(name).map(String::as_str)
     }
 
     /// The owner that controls the object.
@@ -213,12 +238,14 @@ fn foreign_service_account(world: &dyn World, target: &Target) -> Result<bool, F
 /// Services of the other form, and the disruption budget of a single server, as far as they are ours.
 fn superfluous(world: &dyn World, target: &Target) -> Result<Vec<Header>, Failure> {
     let name = target.name();
-    let mut unwanted = if target.replication.enabled {
+    let mut unwanted = if target.form == Form::TurningOn {
+        Vec::new()
+    } else if target.replication.enabled {
         vec![("v1", "Service", names::standalone_service(name))]
     } else {
         vec![("v1", "Service", names::primary_service(name)), ("v1", "Service", names::reader_service(name))]
     };
-    if target.spec.replicas() == 1 {
+    if target.replicas == 1 {
         unwanted.push(("policy/v1", "PodDisruptionBudget", names::pod_disruption_budget(name)));
     }
     let mut found = Vec::new();

@@ -11,7 +11,10 @@ use serde::Deserialize;
 use crate::{observe::Owner, target::Target};
 
 /// The name of the container with the server.
-const SERVER: &str = "dolt";
+const SERVER: &str = names::SERVER_CONTAINER;
+
+/// The pods of a StatefulSet by ordinal.
+pub(crate) type Pods = BTreeMap<i32, Typed<Pod>>;
 
 /// The parts of a Pod that are of concern.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +28,7 @@ pub(crate) struct Pod {
 #[serde(default, rename_all = "camelCase")]
 struct PodMetadata {
     owner_references: Vec<Owner>,
+    annotations: BTreeMap<String, String>,
     creation_timestamp: Option<String>,
 }
 
@@ -43,6 +47,8 @@ struct PodCondition {
     kind: String,
     status: String,
     message: String,
+    #[serde(rename = "lastTransitionTime")]
+    since: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,7 +75,20 @@ struct Running {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Terminated {}
+#[serde(default, rename_all = "camelCase")]
+struct Terminated {
+    finished_at: Option<String>,
+    message: String,
+}
+
+/// What a container said at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// When that was, by the node's clock.
+    pub(crate) at: Timestamp,
+    /// The message; an init container that says nothing has an empty one.
+    pub(crate) text: String,
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -84,6 +103,12 @@ impl Pod {
         self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True")
     }
 
+    /// Since when it does not count as ready.
+    pub(crate) fn unready_since(&self) -> Option<Timestamp> {
+        let condition = self.status.conditions.iter().find(|c| c.kind == "Ready" && c.status != "True")?;
+        parse_rfc3339(condition.since.as_deref()?)
+    }
+
     /// Whether its server has answered once since the container began.
     pub(crate) fn is_started(&self) -> bool {
         self.server().is_some_and(|c| c.started)
@@ -92,6 +117,11 @@ impl Pod {
     /// Since when its server runs without a break.
     pub(crate) fn running_since(&self) -> Option<Timestamp> {
         parse_rfc3339(self.server()?.state.running.as_ref()?.started_at.as_deref()?)
+    }
+
+    /// Whether it was made for a DoltDB with replication, if it says so.
+    pub(crate) fn replicates(&self) -> Option<bool> {
+        self.metadata.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
     }
 
     /// When it was made, maybe in the place of another.
@@ -109,6 +139,26 @@ impl Pod {
         self.server().is_some_and(|c| c.state.terminated.is_some())
     }
 
+    /// After how many seconds its server has ended itself when it is primary and cut off; none where it does not.
+    pub(crate) fn self_fencing(&self) -> Option<u64> {
+        self.metadata.annotations.get(names::ANNOTATION_SELF_FENCING)?.strip_suffix('s')?.parse().ok()
+    }
+
+    /// What its containers said when they ended, in this order. A server that ends by itself says nothing.
+    pub(crate) fn said(&self) -> Vec<Said> {
+        let said = |ended: &Terminated| Some(Said { at: parse_rfc3339(ended.finished_at.as_deref()?)?, text: ended.message.clone() });
+        let prepared = self.status.init_container_statuses.iter().filter_map(|c| c.state.terminated.as_ref());
+        let servers = self.server().into_iter().flat_map(|c| [&c.last_state.terminated, &c.state.terminated]).flatten();
+        prepared.chain(servers.filter(|ended| !ended.message.is_empty())).filter_map(said).collect()
+    }
+
+    /// Why its server ended itself, if it did so last.
+    pub(crate) fn last_words(&self) -> Option<&str> {
+        let server = self.server()?;
+        let ended = server.state.terminated.as_ref().or(server.last_state.terminated.as_ref())?;
+        ended.message.lines().next()
+    }
+
     fn server(&self) -> Option<&ContainerStatus> {
         self.status.container_statuses.iter().find(|c| c.name == SERVER)
     }
@@ -122,28 +172,40 @@ impl Pod {
         let containers = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);
         containers.filter_map(|c| c.state.waiting.as_ref().map(|waiting| (c, waiting))).find_map(|(container, waiting)| {
             let ordinary = matches!(waiting.reason.as_str(), "" | "PodInitializing" | "ContainerCreating");
-            (!ordinary).then(|| format!("container {}: {}: {}", container.name, waiting.reason, waiting.message))
+            let words =
+                self.last_words().filter(|_| container.name == SERVER).map(|words| format!("; it said: {words}")).unwrap_or_default();
+            (!ordinary).then(|| format!("container {}: {}: {}{words}", container.name, waiting.reason, waiting.message))
         })
     }
 }
 
-pub(crate) fn pods(world: &dyn World, target: &Target, stateful_set: &str) -> Result<BTreeMap<i32, Typed<Pod>>, Failure> {
+/// The pods of the StatefulSet of this uid; of one that is `released`, also those that nobody controls by now.
+pub(crate) fn pods(world: &dyn World, target: &Target, stateful_set: &str, released: bool) -> Result<Pods, Failure> {
     let selector = Selector::new("v1", "Pod", target.namespace()).label(names::LABEL_NAME, target.name()).fields(&[
         "/metadata/ownerReferences",
+        "/metadata/annotations/k8s.dolthub.com~1replication",
         "/metadata/creationTimestamp",
+        "/metadata/annotations/k8s.dolthub.com~1self-fencing",
         "/status/conditions/type",
         "/status/conditions/status",
         "/status/conditions/message",
+        "/status/conditions/lastTransitionTime",
         "/status/containerStatuses/name",
         "/status/containerStatuses/started",
         "/status/containerStatuses/state",
         "/status/containerStatuses/lastState/terminated/finishedAt",
+        "/status/containerStatuses/lastState/terminated/message",
         "/status/initContainerStatuses/name",
         "/status/initContainerStatuses/state/waiting",
+        "/status/initContainerStatuses/state/terminated/finishedAt",
+        "/status/initContainerStatuses/state/terminated/message",
     ]);
     let pods = world.select_as::<Pod>(&selector)?;
     // The selector's label is a common one: what counts is who controls the pod.
-    let ours =
-        pods.into_iter().filter(|pod| pod.body.metadata.owner_references.iter().any(|owner| owner.controller && owner.uid == stateful_set));
+    let is_ours = |pod: &Typed<Pod>| match pod.body.metadata.owner_references.iter().find(|owner| owner.controller) {
+        Some(owner) => owner.uid == stateful_set,
+        None => released && names::ordinal(&pod.header.name).is_some_and(|ordinal| pod.header.name == target.pod(ordinal)),
+    };
+    let ours = pods.into_iter().filter(is_ours);
     Ok(ours.filter_map(|pod| Some((names::ordinal(&pod.header.name)?, pod))).collect())
 }

@@ -6,7 +6,12 @@ use crds::names::{LABEL_CLUSTER_ROLE, ROLE_PRIMARY, ROLE_STANDBY};
 use dolt::Role;
 use sdk::Plan;
 
-use crate::{observe::Observed, server::Server, target::Target};
+use crate::{
+    form::{FIRST, Form},
+    observe::Observed,
+    server::Server,
+    target::Target,
+};
 
 /// What the roles of all servers together come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +45,11 @@ pub(crate) fn highest_epoch(servers: &BTreeMap<i32, Result<Server, String>>, rec
 
 /// What the roles come to. The recorded epoch tells of servers that can't be asked: where all of them (`replicas`) answer, they know best, as after
 /// the loss of all volumes.
-pub(crate) fn leadership(servers: &BTreeMap<i32, Result<Server, String>>, recorded: u64, replicas: i32) -> Leadership {
+pub(crate) fn leadership(servers: &BTreeMap<i32, Result<Server, String>>, recorded: u64, replicas: i32, form: &Form) -> Leadership {
+    // It is not asked whether it is primary: it has no cluster yet.
+    if *form == Form::TurningOn {
+        return Leadership::One(FIRST);
+    }
     let primaries: Vec<(i32, u64)> = servers
         .iter()
         .filter_map(|(ordinal, server)| server.as_ref().ok().map(|server| (*ordinal, server.report)))
@@ -75,7 +84,8 @@ pub(crate) fn label_primary(target: &Target, observed: &Observed, leadership: &L
 /// A pod whose server can't be asked keeps its label, unless it is called primary and another one is. Between two primaries of one epoch
 /// nobody can choose from here: all labels stay.
 /// A standby that is `reserved` to become primary serves no readers any more.
-pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadership, reserved: Option<i32>, plan: &mut Plan) {
+/// Before the server that was alone is their primary, the others have no data for readers: `empty` says so.
+pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadership, reserved: Option<i32>, empty: bool, plan: &mut Plan) {
     if !observed.is_as_specified(target) || matches!(leadership, Leadership::Several { .. }) {
         return;
     }
@@ -84,7 +94,7 @@ pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadershi
     {
         let is = pod.header.label(LABEL_CLUSTER_ROLE);
         let should = if target.replication.enabled { role_label(target, observed, leadership, *ordinal, is) } else { None };
-        let should = should.filter(|role| reserved != Some(*ordinal) || *role != ROLE_STANDBY);
+        let should = should.filter(|role| (reserved != Some(*ordinal) && !empty) || *role != ROLE_STANDBY);
         if is != should && !pod.header.deleting {
             plan.label(&pod.header, &[(LABEL_CLUSTER_ROLE, should)]);
         }

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use dolt::{Report, Role, Servers, role_statement};
 use sdk::{Cell, Endpoint, Query, Rows, RowsExt, SqlError, SqlErrorKind, Statement, Typed, World, ident, sql};
 
-use crate::{pod::Pod, target::Target};
+use crate::{
+    pod::{Pod, Pods},
+    target::Target,
+};
 
 /// Time for asking a server for its role, in milliseconds. Less than for other reads: a whole round waits for the slowest server.
 const ROLE_DEADLINE: u64 = 1_000;
@@ -26,11 +29,14 @@ pub(crate) struct Server {
 /// How far one standby follows in one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Following {
-    database: String,
-    pod: String,
+    /// The database.
+    pub(crate) database: String,
+    /// The standby's pod.
+    pub(crate) pod: String,
     /// Milliseconds; none where nothing has been sent since the primary's start.
-    lag: Option<u64>,
-    error: Option<String>,
+    pub(crate) lag: Option<u64>,
+    /// Why the last try to send something failed.
+    pub(crate) error: Option<String>,
 }
 
 /// How far a standby follows, over all databases.
@@ -70,6 +76,12 @@ impl Server {
         progress
     }
 
+    /// Whether this pod takes nothing from it, because its configuration does not name it. Only a restart with another one helps.
+    pub(crate) fn is_unknown_to(&self, pod: &str) -> bool {
+        let refused = |error: &String| error.contains("Unauthenticated");
+        self.following.iter().any(|f| f.pod == pod && f.error.as_ref().is_some_and(refused))
+    }
+
     /// The other pods that it knows.
     pub(crate) fn known_pods(&self) -> BTreeSet<&str> {
         self.following.iter().map(|f| f.pod.as_str()).collect()
@@ -104,7 +116,7 @@ pub(crate) struct Answers {
 ///
 /// Others aren't asked: the name of a pod that has just begun may not be known yet, and that answer is kept by name servers for a while. Nor
 /// is one that is being fenced: whatever it would say, it has to go.
-pub(crate) fn servers(world: &dyn World, target: &Target, pods: &BTreeMap<i32, Typed<Pod>>, previous: bool) -> Answers {
+pub(crate) fn servers(world: &dyn World, target: &Target, pods: &Pods, previous: bool) -> Answers {
     let fenced = target.status.transition.as_ref().and_then(|transition| transition.fencing.as_deref());
     let asked = |pod: &Typed<Pod>| pod.body.is_started() && Some(pod.header.uid.as_str()) != fenced;
     let started: Vec<i32> = pods.iter().filter(|(_, pod)| asked(pod)).map(|(ordinal, _)| *ordinal).collect();

@@ -1,17 +1,21 @@
 //! What is told of a DoltDB: conditions, roles, phase.
 
+use std::time::Duration;
+
 use crds::{ReplicationRole, names};
 use dolt::{Obstacle, Role};
 use sdk::{Failure, FailureKind, Outcome, Verdict, World, rfc3339_millis};
 
 use crate::{
+    changes,
+    form::{FIRST, Form},
     observe::{Observed, StatefulSet},
-    primary::{Reason, Step, content::same},
+    primary::{COUNTED, Reason, Step, content::same},
     roles::{Leadership, knows},
     server::Progress,
     target::Target,
     update::Replacement,
-    validate::Resize,
+    volumes::Growth,
 };
 
 /// How many pods run what the StatefulSet says now.
@@ -32,7 +36,7 @@ impl Update {
             return None;
         }
         let current = observed.pods.values().filter(|pod| pod.header.label("controller-revision-hash") == Some(revision)).count();
-        let wanted = usize::try_from(target.spec.replicas()).unwrap_or_default();
+        let wanted = usize::try_from(target.replicas).unwrap_or_default();
         Some(match current {
             0 => Self::Pending,
             n if n >= wanted => Self::Done,
@@ -54,15 +58,6 @@ impl Update {
     }
 }
 
-/// The condition `StorageResized`, where there is something to say.
-pub(crate) fn storage_verdict(resize: &Resize, said_before: bool) -> Option<Verdict> {
-    match resize {
-        Resize::Grow(message) => Some(Verdict::no("ResizePending", message.clone())),
-        Resize::Shrink(message) => Some(Verdict::no("ShrinkRefused", message.clone())),
-        Resize::None => said_before.then(|| Verdict::yes("StorageResized", "Storage resized")),
-    }
-}
-
 /// The condition `SpecHonored`, where there is something to say: of fields that have no effect.
 pub(crate) fn honored_verdict(ignored: &[String], said_before: bool) -> Option<Verdict> {
     if ignored.is_empty() {
@@ -77,7 +72,9 @@ pub(crate) fn ready(
     observed: &Observed,
     obstacle: Option<&Obstacle>,
     last: Option<&Outcome>,
+    under_way: Option<&Obstacle>,
     roles: Result<(), Obstacle>,
+    growth: &Growth,
 ) -> (Verdict, bool) {
     if let Some(obstacle) = obstacle {
         return (Verdict::no(obstacle.reason, obstacle.message.clone()), true);
@@ -86,7 +83,13 @@ pub(crate) fn ready(
         let reason = if failure.kind == FailureKind::Sql { "SqlFailed" } else { "ApplyFailed" };
         return (Verdict::no(reason, failure.message.clone()), true);
     }
+    if let Some(verdict) = growth.verdict.as_ref().filter(|_| growth.awaited) {
+        return (verdict.clone(), false);
+    }
     let Some(stateful_set) = &observed.stateful_set else { return (not_ready("the StatefulSet is being created"), false) };
+    if let Some(way) = under_way {
+        return (Verdict::no(way.reason, way.message.clone()), false);
+    }
     let update = Update::of(target, observed);
     if update == Some(Update::Running) {
         return (Verdict::no("Updating", "Updating"), false);
@@ -112,7 +115,7 @@ fn pods_ready(target: &Target, observed: &Observed, stateful_set: &StatefulSet, 
     if status.observed_generation < generation {
         return Err("the StatefulSet's last change is not seen to yet".to_owned());
     }
-    let wanted = target.spec.replicas();
+    let wanted = target.replicas;
     if status.replicas == wanted && status.ready_replicas == wanted {
         return Ok(());
     }
@@ -155,7 +158,7 @@ pub(crate) fn roles_ready(target: &Target, observed: &Observed, leadership: &Lea
         }
     };
     let epoch = observed.servers.get(&leader).and_then(|server| server.as_ref().ok()).map(|server| server.report.epoch).unwrap_or_default();
-    for ordinal in (0..target.spec.replicas()).filter(|ordinal| *ordinal != leader) {
+    for ordinal in (0..target.replicas).filter(|ordinal| *ordinal != leader) {
         let pod = target.pod(ordinal);
         let why = match observed.servers.get(&ordinal) {
             None => "is not started".to_owned(),
@@ -189,6 +192,8 @@ pub(crate) fn status(
     let phase = match (ready.holds, blocked, target.status.phase.as_deref()) {
         (true, ..) => "Running",
         (_, true, _) => "Blocked",
+        _ if target.form == Form::TurningOff => "TurningReplicationOff",
+        _ if target.form == Form::TurningOn => "TurningReplicationOn",
         (_, _, None | Some("Creating" | "Blocked")) => "Creating",
         _ => "Degraded",
     };
@@ -211,7 +216,12 @@ pub(crate) fn status(
         phase: Some(phase.to_owned()),
         current_primary_pod_index: Some(leader),
         current_primary: Some(names::pod(target.name(), leader)),
-        replicas: Some(observed.stateful_set.as_ref().map_or(0, |set| set.body.status.ready_replicas)),
+        replicas: Some(match &observed.stateful_set {
+            Some(set) => set.body.status.ready_replicas,
+            None if observed.released => target.status.replicas.unwrap_or_default(),
+            None => 0,
+        }),
+        restored_from: observed.restore.from.clone(),
         replication_status,
         replication_epoch: i64::try_from(epoch).ok().filter(|epoch| *epoch > 0),
         ..crds::DoltDBStatus::default()
@@ -233,15 +243,27 @@ pub(crate) fn remember(
     }
     let before = &target.status;
     status.transition = step.transition.as_ref().map(|transition| transition.written(target));
-    if let Some(transition) = &step.transition {
+    if let Some(transition) = step.transition.as_ref().filter(|transition| transition.reason != Reason::ReplicationOn) {
         let phase = if transition.reason == Reason::Failover { "FailingOver" } else { "SwitchingOver" };
         status.phase = Some(phase.to_owned());
     }
     status.primary_silent_since = step.silent_since.map(rfc3339_millis);
+    status.recent_failovers.clone_from(&before.recent_failovers);
+    if step.is_failover {
+        let now = world.now();
+        let counts = |at: &String| sdk::parse_rfc3339(at).is_some_and(|at| Duration::from_millis(now.saturating_sub(at)) < COUNTED);
+        status.recent_failovers.retain(counts);
+        status.recent_failovers.push(rfc3339_millis(now));
+    }
     let wish = target.metadata.annotations.get(names::ANNOTATION_SWITCHOVER).cloned();
     status.requested_switchover = if step.fulfilled { wish } else { before.requested_switchover.clone() };
     let wanted = Some(target.replication.pod_index);
-    status.requested_primary_pod_index = if step.fulfilled { wanted } else { before.requested_primary_pod_index };
+    status.requested_primary_pod_index = match target.form {
+        // Another one that is wanted gets its turn when there is a cluster.
+        Form::TurningOn => Some(FIRST),
+        _ if step.fulfilled => wanted,
+        _ => before.requested_primary_pod_index,
+    };
 
     status.caught_up_standbys.clone_from(&before.caught_up_standbys);
     status.databases.clone_from(&before.databases);
@@ -262,6 +284,8 @@ pub(crate) fn remember(
     let standbys = observed.pods.keys().filter(|ordinal| *ordinal != leader && follows(ordinal));
     status.caught_up_standbys = standbys.map(|ordinal| target.pod(*ordinal)).collect();
     status.databases = primary.databases().into_iter().map(ToOwned::to_owned).collect();
+    let others: Vec<String> = observed.pods.keys().filter(|ordinal| *ordinal != leader).map(|ordinal| target.pod(*ordinal)).collect();
+    status.replication_lag = changes::lags(primary, &others);
 }
 
 /// What has been decided, as a failure to decide has no place in a status.

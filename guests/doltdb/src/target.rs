@@ -4,6 +4,8 @@ use crds::{DoltDB, DoltDBSpec, DoltDBStatus, ObjectMeta, Replication, names};
 use dolt::{Servers, Settings};
 use sdk::{Failure, Header, Request};
 
+use crate::form::{FIRST, Form};
+
 /// The reconciled DoltDB.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -15,8 +17,12 @@ pub(crate) struct Target {
     pub(crate) spec: DoltDBSpec,
     /// What was last said of it.
     pub(crate) status: DoltDBStatus,
-    /// `spec.replication` with its defaults.
+    /// `spec.replication` with its defaults, as it is to be at the moment.
     pub(crate) replication: Replication,
+    /// How many servers there are to be at the moment.
+    pub(crate) replicas: i32,
+    /// How far this is from what is wanted.
+    pub(crate) form: Form,
     /// Where its servers are.
     pub(crate) servers: Servers,
 }
@@ -26,7 +32,26 @@ impl Target {
         let object = request.object_as::<DoltDB>()?;
         let DoltDB { metadata, spec, status } = object.body;
         let servers = Servers::new(&object.header.namespace, &object.header.name, &spec, &settings.cluster_domain);
-        Ok(Self { header: object.header, metadata, replication: spec.replication(), spec, status, servers })
+        let (replication, replicas) = (spec.replication(), spec.replicas());
+        Ok(Self { header: object.header, metadata, replication, replicas, form: Form::Settled, spec, status, servers })
+    }
+
+    /// The same on its way to what is wanted. `running` is how many servers the StatefulSet has, if it is there.
+    pub(crate) fn on_its_way(mut self, form: Form, running: Option<i32>) -> Self {
+        match form {
+            Form::Settled | Form::TurningOn => {}
+            Form::TurningOff => {
+                self.replication.enabled = true;
+                self.replication.pod_index = FIRST;
+                self.replicas = 1;
+            }
+            Form::Refused(_) => {
+                self.replication.enabled = !self.replication.enabled;
+                self.replicas = running.unwrap_or(self.replicas);
+            }
+        }
+        self.form = form;
+        self
     }
 
     /// Its name, from which the names of all children are made.

@@ -6,7 +6,14 @@ use crds::UpdateStrategy;
 use dolt::Role;
 use sdk::Header;
 
-use crate::{build, observe::Observed, roles::Leadership, server::Progress, target::Target};
+use crate::{
+    build,
+    form::{FIRST, Form, others_are_there},
+    observe::Observed,
+    roles::Leadership,
+    server::Progress,
+    target::Target,
+};
 
 /// The label by which the StatefulSet controller names a pod's revision.
 const REVISION: &str = "controller-revision-hash";
@@ -28,6 +35,9 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
     if target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast || stale.is_empty() {
         return Replacement::None;
     }
+    if target.form == Form::TurningOn {
+        return restart_of_the_first(target, observed);
+    }
     // One that does not run serves nobody: a new template may be what it needs.
     let mut idle = stale.iter().copied().filter(|ordinal| observed.pods.get(ordinal).is_some_and(|pod| !pod.body.is_started()));
     let leader = match leadership {
@@ -35,6 +45,14 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
         _ => None,
     };
     if let Some(pod) = idle.rfind(|ordinal| leader != Some(*ordinal)).and_then(|ordinal| observed.pods.get(&ordinal)) {
+        return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
+    }
+    let primary = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok());
+    let mut ignorant = stale.iter().copied().filter(|ordinal| leader != Some(*ordinal));
+    if let Some(pod) = ignorant
+        .rfind(|ordinal| primary.is_some_and(|primary| primary.is_unknown_to(&target.pod(*ordinal))))
+        .and_then(|ordinal| observed.pods.get(&ordinal))
+    {
         return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
     }
     if let Err(why) = all_well(target, observed, leader) {
@@ -47,9 +65,19 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
     }
 }
 
+/// The server that is alone takes a cluster's configuration last: its restart is the time for which nobody writes.
+fn restart_of_the_first(target: &Target, observed: &Observed) -> Replacement {
+    match (others_are_there(target, observed), observed.pods.get(&FIRST)) {
+        (Err(why), _) => Replacement::Wait(why),
+        (Ok(()), Some(pod)) if !pod.header.deleting => Replacement::Now(pod.header.clone()),
+        (Ok(()), _) => waiting(&target.pod(FIRST), "is being replaced"),
+    }
+}
+
 /// Whether the primary is the only pod of an older revision.
 pub(crate) fn only_primary_is_left(target: &Target, observed: &Observed, leader: i32) -> bool {
     target.spec.update_strategy == UpdateStrategy::ReplicasFirstPrimaryLast
+        && target.form == Form::Settled
         && stale(target, observed).is_some_and(|stale| stale == [leader])
         && all_well(target, observed, Some(leader)).is_ok()
 }
@@ -64,13 +92,14 @@ pub(crate) fn is_current(observed: &Observed, ordinal: i32) -> bool {
 ///
 /// Fewer only when the primary is among those that stay, and these know no more of the others: a primary that sends to a server which is gone
 /// can step down only after 10 s without writes.
-pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leadership) -> i32 {
-    let wanted = target.spec.replicas();
-    let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or(wanted);
+pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leadership, settled: bool) -> i32 {
+    let wanted = target.replicas;
+    let running = running(observed).unwrap_or(wanted);
     if running <= wanted || !target.replication.enabled {
         return wanted;
     }
-    let primary_stays = matches!(leadership, Leadership::One(leader) if *leader < wanted);
+    let stays = |leader: i32| leader < wanted && observed.pods.get(&leader).is_some_and(|pod| !pod.header.deleting);
+    let primary_stays = settled && matches!(leadership, Leadership::One(leader) if stays(*leader));
     if primary_stays && all_know(target, observed) { wanted } else { running }
 }
 
@@ -78,18 +107,28 @@ pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leader
 ///
 /// A server takes nothing from one that it does not know: as long as the primary is one that is going away, all have to know it.
 pub(crate) fn configured(target: &Target, observed: &Observed, leadership: &Leadership) -> i32 {
-    let wanted = target.spec.replicas();
-    let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or(wanted);
+    let wanted = target.replicas;
+    let running = running(observed).unwrap_or(wanted);
     let primary = match leadership {
         Leadership::One(leader) => *leader,
         _ => target.recorded_primary(),
     };
-    if target.replication.enabled && primary >= wanted { running.max(wanted) } else { wanted }
+    if target.replication.enabled && (primary >= wanted || target.form == Form::TurningOff) { running.max(wanted) } else { wanted }
 }
 
-/// Whether all servers that stay run with the configuration that the spec wants now, as far as that is ours to see to.
+/// How many servers there are: a StatefulSet that is made anew has as many as the one before.
+fn running(observed: &Observed) -> Option<i32> {
+    match &observed.stateful_set {
+        Some(set) => set.body.spec.replicas,
+        None => observed.pods.keys().next_back().map(|ordinal| ordinal + 1),
+    }
+}
+
+/// Whether all servers that stay run with the configuration that the spec wants now, as far as that is ours to see to. The one that is left
+/// without replication never steps down again, and is restarted afterwards.
 fn all_know(target: &Target, observed: &Observed) -> bool {
-    target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
+    target.form == Form::TurningOff
+        || target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
         || (build::config_is_there(target, observed) && stale(target, observed).is_some_and(|stale| stale.is_empty()))
 }
 
@@ -97,14 +136,14 @@ fn all_know(target: &Target, observed: &Observed) -> bool {
 fn stale(target: &Target, observed: &Observed) -> Option<Vec<i32>> {
     let set = observed.stateful_set.as_ref()?;
     let known = set.body.status.observed_generation >= set.header.generation && !set.body.status.update_revision.is_empty();
-    let stays = |ordinal: &i32| *ordinal < target.spec.replicas();
+    let stays = |ordinal: &i32| *ordinal < target.replicas;
     let counts = observed.is_as_specified(target) && known;
     counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(observed, *ordinal)).collect())
 }
 
 /// Whether all servers that stay run and follow, so that one of them may be missed. One that is going away need not follow.
 fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result<(), String> {
-    let replicas = target.spec.replicas();
+    let replicas = target.replicas;
     for ordinal in 0..replicas {
         let name = target.pod(ordinal);
         match observed.pods.get(&ordinal) {

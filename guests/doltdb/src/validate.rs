@@ -1,9 +1,9 @@
 //! What stands in the way before anything is built: mistakes in the spec, changes that would do harm, things that the user has to provide.
 
-use crds::{FieldError, Quantity, names};
+use crds::{FieldError, names};
 use dolt::Obstacle;
 
-use crate::{observe::Observed, target::Target};
+use crate::{form::Form, observe::Observed, target::Target};
 
 /// What is missing, and how far the children may nevertheless go.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,10 +29,13 @@ pub(crate) fn gate(target: &Target, observed: &Observed) -> Gate {
     if let Some(obstacle) = invalid_spec(&target.spec.mistakes()) {
         return Gate::Closed(obstacle);
     }
-    if let Some(obstacle) = taken_name(target, observed).or_else(|| refused_change(target, observed)) {
+    if let Some(obstacle) = taken_name(target, observed).or_else(|| refused_change(target)) {
         return Gate::Closed(obstacle);
     }
-    let obstacle = credentials(target, observed).or_else(|| refused(target, observed)).or_else(|| storage_class(target, observed));
+    let obstacle = credentials(target, observed)
+        .or_else(|| refused(target, observed))
+        .or_else(|| storage_class(target, observed))
+        .or_else(|| observed.restore.obstacle.clone());
     if let Some(obstacle) = obstacle {
         return Gate::NoPods(obstacle);
     }
@@ -53,20 +56,12 @@ fn taken_name(target: &Target, observed: &Observed) -> Option<Obstacle> {
     Some(Obstacle::new("NameTaken", message))
 }
 
-/// Changes of a running cluster that would take writes or data away.
-fn refused_change(target: &Target, observed: &Observed) -> Option<Obstacle> {
-    let stateful_set = &observed.stateful_set.as_ref()?.body;
-    let replicates = stateful_set.metadata.replicates().unwrap_or(target.replication.enabled);
-    if replicates != target.replication.enabled {
-        // The servers read their configuration when they start: until all of them have been restarted in the right order there would be no
-        // primary, and the Services would lead nowhere.
-        let (is, should) = if replicates { ("true", "false") } else { ("false", "true") };
-        let message = format!(
-            "spec.replication.enabled: turning \"{is}\" into \"{should}\" is not possible while the cluster runs: set it back to \"{is}\""
-        );
-        return Some(Obstacle::new("ReplicationChangeRefused", message));
+/// Changes of a running cluster that would take data away.
+fn refused_change(target: &Target) -> Option<Obstacle> {
+    match &target.form {
+        Form::Refused(obstacle) => Some(obstacle.clone()),
+        Form::Settled | Form::TurningOff | Form::TurningOn => None,
     }
-    None
 }
 
 fn credentials(target: &Target, observed: &Observed) -> Option<Obstacle> {
@@ -105,37 +100,4 @@ fn storage_class(target: &Target, observed: &Observed) -> Option<Obstacle> {
         "spec.storage.storageClassName: there is no StorageClass \"{wanted}\" ({others}): create it, or delete this DoltDB and name another class"
     );
     Some(Obstacle::new("StorageClassMissing", message))
-}
-
-/// Whether the volumes have another size than is wanted.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Resize {
-    /// The size is as it should be.
-    None,
-    /// The volumes would have to grow.
-    Grow(String),
-    /// The volumes would have to shrink, which no volume can.
-    Shrink(String),
-}
-
-pub(crate) fn resize(target: &Target, observed: &Observed) -> Resize {
-    let Some(stateful_set) = &observed.stateful_set else { return Resize::None };
-    let Some(is) =
-        stateful_set.body.spec.volume_claim_templates.pointer("/0/spec/resources/requests/storage").and_then(|size| size.as_str())
-    else {
-        return Resize::None;
-    };
-    let field = "spec.storage.size";
-    let (Ok(is_bytes), Ok(wanted)) = (Quantity::from(is).bytes(field), target.spec.storage.size.bytes(field)) else { return Resize::None };
-    match wanted.cmp(&is_bytes) {
-        std::cmp::Ordering::Equal => Resize::None,
-        std::cmp::Ordering::Greater => Resize::Grow(format!(
-            "spec.storage.size: the volumes have {is}; growing them to {} is not possible yet",
-            target.spec.storage.size
-        )),
-        std::cmp::Ordering::Less => Resize::Shrink(format!(
-            "spec.storage.size: cannot decrease storage size from '{is}' to '{}': set it back to {is}",
-            target.spec.storage.size
-        )),
-    }
 }

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{metadata, selector, yaml::scalar};
-use crate::{observe::Observed, target::Target};
+use crate::{
+    form::{FIRST, Form},
+    observe::Observed,
+    target::Target,
+};
 
 /// The first epoch of a cluster. It counts on an empty volume only.
 const BOOTSTRAP_EPOCH: u32 = 1;
@@ -69,6 +73,8 @@ fn bootstrap_role(target: &Target, there: Option<&BTreeMap<String, String>>, key
         .collect();
     let is_primary = match roles.get(key) {
         Some(role) => *role == names::ROLE_PRIMARY,
+        // The server that was alone has the data, whoever is to be primary in the end.
+        None if target.form == Form::TurningOn => roles.is_empty() && ordinal == FIRST,
         None => roles.is_empty() && ordinal == target.replication.pod_index,
     };
     if is_primary { names::ROLE_PRIMARY } else { names::ROLE_STANDBY }

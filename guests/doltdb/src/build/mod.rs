@@ -1,6 +1,8 @@
 //! The children of a DoltDB, as manifests. Each file builds one kind, out of the target and what was observed; none of them reads anything.
 
 mod config;
+mod fence;
+mod form;
 mod pdb;
 mod pod;
 mod probes;
@@ -20,7 +22,9 @@ pub(crate) use probes::REFUSED;
 use crate::{observe::Observed, roles::Leadership, target::Target, update, validate::Gate};
 
 /// Plans all children as far as the gate allows.
-pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leadership: &Leadership, plan: &mut Plan) {
+///
+/// `settled` is whether no change of the primary is under way: one takes all servers that there are.
+pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leadership: &Leadership, settled: bool, plan: &mut Plan) {
     if matches!(gate, Gate::Closed(_)) {
         return;
     }
@@ -33,12 +37,13 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
     }
     let config = config::config(target, observed, update::configured(target, observed, leadership));
     plan.apply(&config::config_map(target, observed, &config));
-    if target.spec.replicas() > 1 {
+    if target.replicas > 1 {
         plan.apply(&pdb::pod_disruption_budget(target));
     }
-    // A StatefulSet that is there already goes on being looked after, whatever is missing for another.
-    if *gate == Gate::Open || observed.stateful_set.is_some() {
-        plan.apply(&stateful_set::stateful_set(target, observed, update::replicas(target, observed, leadership), &config));
+    // A StatefulSet that is there already goes on being looked after, whatever is missing for another. One that is going is not written to.
+    let going = observed.stateful_set.as_ref().is_some_and(|set| set.header.deleting);
+    if !going && (*gate == Gate::Open || observed.stateful_set.is_some() || observed.released) {
+        plan.apply(&stateful_set::stateful_set(target, observed, update::replicas(target, observed, leadership, settled), &config));
     }
     for child in &observed.superfluous {
         plan.delete(child);
@@ -47,7 +52,7 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
 
 /// Whether the servers' configuration is already what the spec wants.
 pub(crate) fn config_is_there(target: &Target, observed: &Observed) -> bool {
-    config::is_there(observed, &config::config(target, observed, target.spec.replicas()))
+    config::is_there(observed, &config::config(target, observed, target.replicas))
 }
 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.

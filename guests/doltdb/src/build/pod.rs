@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::{SecretKeySelector, UpdateStrategy, names};
 use serde_json::{Value, json};
 
-use super::{annotations, config::hash, probes, versioned};
+use super::{annotations, config::hash, fence, form::Form, probes, versioned};
 use crate::target::Target;
 
 /// Prepares an empty volume: the settings of the `dolt` command, the server's configuration, the administrator's account.
@@ -25,14 +25,40 @@ if [ -n "$DOLT_PASSWORD" ] && [ ! -f .doltcfg/privileges.db ]; then
 fi
 "#;
 
+/// Makes a volume that was filled from a snapshot this server's own, once: it has neither role, epoch nor uuid of the server that the snapshot was
+/// taken of, and the administrator's account is the one of the Secret. Other accounts stay. Without a role of its own the server takes the one of its
+/// configuration, so of servers on copies of one volume just one is primary.
+const RESTORE: &str = r#"if [ "$(cat .doltcfg/restored-for 2>/dev/null)" != "$RESTORED_FOR" ]; then
+  for key in sqlserver.cluster.dolt_cluster_role sqlserver.cluster.dolt_cluster_role_epoch sqlserver.global.server_uuid; do
+    dolt config --global --unset "$key" >/dev/null 2>&1 || true
+    dolt config --local --unset "$key" >/dev/null 2>&1 || true
+  done
+  if dolt config --list | grep -q '^sqlserver\.cluster\.dolt_cluster_role'; then
+    echo "the role of the server that the snapshot was taken of cannot be taken off the volume" >&2
+    exit 1
+  fi
+  if [ -n "$DOLT_PASSWORD" ]; then
+    quoted() { printf '%s' "$1" | sed -e 's/[\\]/\\\\/g' -e "s/'/''/g"; }
+    user=$(quoted "$DOLT_USERNAME")
+    password=$(quoted "$DOLT_PASSWORD")
+    printf "create user if not exists '%s' identified by '%s'; alter user '%s' identified by '%s'; grant all privileges on *.* to '%s' with grant option;\n" \
+      "$user" "$password" "$user" "$password" "$user" | dolt sql
+  fi
+  mkdir -p .doltcfg
+  printf '%s' "$RESTORED_FOR" > .doltcfg/restored-for
+fi
+"#;
+
 /// Time for Services to stop sending connections here, before the server is asked to end. Its role stays: a server that steps down here leaves
 /// a cluster without a primary when nobody is there to choose another, and comes back as what it was otherwise.
 const WITHDRAW: &str = "sleep 5";
 
 /// The template of the pods. Of the DoltDB's own labels and annotations it has none: a change of them would restart the servers.
-pub(super) fn template(target: &Target, config: &BTreeMap<String, String>) -> Value {
+pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String, String>, form: Form) -> Value {
     let spec = &target.spec;
+    let fences = form == Form::SelfFencing && target.replication.enabled;
     let mut annotations = annotations(target);
+    annotations.extend(fences.then(fence::annotation));
     annotations.extend(spec.pod_annotations.clone());
     if spec.update_strategy != UpdateStrategy::Never && !config.is_empty() {
         annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), hash(config));
@@ -43,8 +69,8 @@ pub(super) fn template(target: &Target, config: &BTreeMap<String, String>) -> Va
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
         "securityContext": spec.security_context.as_ref().map_or_else(|| json!({}), |context| json!(context)),
         "volumes": [{ "name": "dolt-config", "configMap": { "name": names::config_map(target.name()) } }],
-        "initContainers": [init_container(target)],
-        "containers": [server(target)],
+        "initContainers": [init_container(target, fences, restored)],
+        "containers": [server(target, fences)],
     });
     let optional = [
         ("imagePullSecrets", json!(spec.image_pull_secrets)),
@@ -63,33 +89,49 @@ pub(super) fn template(target: &Target, config: &BTreeMap<String, String>) -> Va
     json!({ "metadata": { "labels": versioned(target), "annotations": annotations }, "spec": pod })
 }
 
-fn init_container(target: &Target) -> Value {
+fn init_container(target: &Target, fences: bool, restored: bool) -> Value {
     let global = &target.spec.global_config;
-    let own = vec![
+    let mut own = vec![
         literal("COMMIT_AUTHOR_NAME", &global.commit_author.name),
         literal("COMMIT_AUTHOR_EMAIL", &global.commit_author.email),
         literal("METRICS_DISABLED", &global.disable_client_usage_metrics_collection.to_string()),
     ];
+    let mut prepare = PREPARE.to_owned();
+    if restored {
+        prepare.push_str(RESTORE);
+        own.push(literal("RESTORED_FOR", &target.header.uid));
+    }
+    let command = if fences { script(target, &prepare, "prepare") } else { vec!["/bin/sh".to_owned(), "-c".to_owned(), prepare] };
     json!({
         "name": "dolt-init",
         "image": target.spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
         "workingDir": "/db",
-        "command": ["/bin/sh", "-c", PREPARE],
+        "command": command,
         "env": env(target, own),
         "volumeMounts": mounts(),
     })
 }
 
-fn server(target: &Target) -> Value {
+/// The command that does one of the things that `server.sh` does.
+fn script(target: &Target, before: &str, action: &str) -> Vec<String> {
+    let port = target.spec.server.listener.port.to_string();
+    ["/bin/bash", "-c", &fence::script(before), "doltdb", action, &port].map(ToOwned::to_owned).to_vec()
+}
+
+fn server(target: &Target, fences: bool) -> Value {
     let spec = &target.spec;
-    let mut command = vec!["tini", "--", "/usr/local/bin/dolt"];
-    if spec.server.profiler.enable_pprof {
-        command.extend(["--prof", "mem", "--pprof-server"]);
+    let mut command = vec!["tini".to_owned(), "--".to_owned()];
+    if fences {
+        command.extend(script(target, "", "serve"));
     }
-    command.extend(["sql-server", "--config", "config.yaml"]);
+    command.push("/usr/local/bin/dolt".to_owned());
+    if spec.server.profiler.enable_pprof {
+        command.extend(["--prof", "mem", "--pprof-server"].map(ToOwned::to_owned));
+    }
+    command.extend(["sql-server", "--config", "config.yaml"].map(ToOwned::to_owned));
     let mut container = json!({
-        "name": "dolt",
+        "name": names::SERVER_CONTAINER,
         "image": spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
         "workingDir": "/db",

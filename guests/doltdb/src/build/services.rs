@@ -6,7 +6,11 @@ use crds::names;
 use serde_json::{Value, json};
 
 use super::{metadata, selector};
-use crate::{roles::Leadership, target::Target};
+use crate::{
+    form::{FIRST, Form},
+    roles::Leadership,
+    target::Target,
+};
 
 /// All Services of the DoltDB in its present form.
 pub(super) fn services(target: &Target, leadership: &Leadership) -> Vec<Value> {
@@ -25,8 +29,14 @@ pub(super) fn services(target: &Target, leadership: &Leadership) -> Vec<Value> {
         reader.insert(names::LABEL_CLUSTER_ROLE.to_owned(), names::ROLE_STANDBY.to_owned());
         services.push(for_clients(target, &names::primary_service(name), &primary));
         services.push(for_clients(target, &names::reader_service(name), &reader));
-    } else {
-        services.push(for_clients(target, &names::standalone_service(name), &selector(target)));
+    }
+    if !target.replication.enabled || target.form == Form::TurningOn {
+        let mut alone = selector(target);
+        // The others are there already, and have nothing yet.
+        if target.form == Form::TurningOn {
+            alone.insert(names::LABEL_POD_NAME.to_owned(), target.pod(FIRST));
+        }
+        services.push(for_clients(target, &names::standalone_service(name), &alone));
     }
     services
 }

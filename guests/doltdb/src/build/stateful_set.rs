@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use crds::{UpdateStrategy, names};
 use serde_json::{Value, json};
 
-use super::{annotations, metadata, pod, selector, versioned};
+use super::{annotations, form, metadata, pod, selector, versioned};
 use crate::{observe::Observed, target::Target};
 
 pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, config: &BTreeMap<String, String>) -> Value {
+    let (template, noted) = form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config, form));
+    let mut annotations = annotations(target);
+    annotations.insert(names::ANNOTATION_POD_TEMPLATE.to_owned(), noted);
     let (when_deleted, when_scaled) = target.spec.storage.retention();
     let mut spec = json!({
         "replicas": replicas,
@@ -18,7 +21,7 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
         "podManagementPolicy": "Parallel",
         "persistentVolumeClaimRetentionPolicy": { "whenDeleted": when_deleted, "whenScaled": when_scaled },
         "updateStrategy": update_strategy(target.spec.update_strategy),
-        "template": pod::template(target, config),
+        "template": template,
         "volumeClaimTemplates": [claim_template(target)],
     });
     // What nobody can change on a StatefulSet that exists stays as it is.
@@ -37,7 +40,7 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
     json!({
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
-        "metadata": metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations(target)),
+        "metadata": metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations),
         "spec": spec,
     })
 }

@@ -3,7 +3,7 @@
 //! A candidate must have been caught up when the primary was last asked, and must have its databases: a server without this proof is never
 //! promoted, however healthy it looks. Of several the one whose data are ahead is taken.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use dolt::Role;
 
@@ -70,7 +70,10 @@ fn most_advanced(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
         }
     }
     // What is in no commit yet has no order. Of those that differ only in that, the one has most that heard from the primary last.
-    candidates.sort_by_key(|ordinal| heard_of(s, *ordinal).unwrap_or(u64::MAX));
+    let heard = heard_of(s, &candidates).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let heard: BTreeMap<i32, Duration> =
+        candidates.iter().zip(heard).map(|(ordinal, ago)| (*ordinal, ago.unwrap_or(Duration::MAX))).collect();
+    candidates.sort_by_key(|ordinal| heard.get(ordinal).copied());
     for candidate in &candidates {
         if covers_all(s, *candidate, &contents, true)? {
             return Ok(*candidate);

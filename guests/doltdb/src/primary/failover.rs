@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use crds::names;
 use dolt::{Role, role_statement};
-use sdk::{Header, Level, Query, RowsExt, Severity, Timestamp, Verdict, ident, sql};
+use sdk::{Header, Level, Query, Rows, RowsExt, Severity, SqlError, Timestamp, Verdict, ident, sql};
 
 use super::{
     Act, Reason, Situation, Step, Transition,
     election::elect,
-    recovery,
+    held_back::held_back,
+    recovery, replication_on,
     switchover::{QUICKLY, after_step_down, promote},
 };
 
 /// How long a primary, whose container runs, may give no answer.
 const SILENCE: Duration = Duration::from_millis(2_500);
 /// How long standbys must have heard nothing from it. It tells them that it is there every other second.
-const UNHEARD: u64 = 3;
+const UNHEARD: Duration = Duration::from_secs(3);
+/// A successor of a primary whose pod is gone has heard nothing from it for so long.
+const SILENT_AGAIN: Duration = Duration::from_secs(1);
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
 const VANISHED: Duration = Duration::from_secs(1);
 /// The same, whatever is heard.
@@ -40,6 +43,7 @@ const FAILOVER: &str = "Failover";
 /// The step of a cluster in which no server that answers is primary.
 pub(super) fn leaderless(s: &Situation<'_>) -> Step {
     match Transition::of(s.target) {
+        Some(transition) if transition.reason == Reason::ReplicationOn => replication_on::restarted(s, transition),
         Some(transition) if transition.reason != Reason::Failover && s.server(transition.from).is_some() => after_step_down(s, transition),
         Some(transition) if transition.fencing.is_some() => fencing(s, transition),
         _ => without(s, s.target.recorded_primary()),
@@ -80,30 +84,44 @@ fn ended(s: &Situation<'_>, primary: i32) -> Step {
     match elect(s, primary) {
         Err(why) => wait(s, format!("{name} has ended, and no other server can take its place: {why}")),
         Ok(_) if !s.target.replication.automatic_failover => wait(s, format!("{name} has ended: {MANUAL}")),
-        Ok(candidate) => match patience(s, primary, candidate) {
-            Some(left) => Step {
-                look_again: Some(left.min(RETRY)),
-                ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
+        Ok(candidate) => match held_back(s, &format!("{name} has ended")) {
+            Some(step) => step,
+            None => follow(s, primary, candidate),
+        },
+    }
+}
+
+/// A candidate takes the place of a primary that has ended, once it is sure that it has, and will not be back at once.
+fn follow(s: &Situation<'_>, primary: i32, candidate: i32) -> Step {
+    let name = s.pod_name(primary);
+    let words = s.observed.pods.get(&primary).and_then(|pod| pod.body.last_words()).map(|words| format!(" ({words})")).unwrap_or_default();
+    match patience(s, primary, candidate) {
+        Some(left) => Step {
+            silent_since: Some(s.lost_since()),
+            look_again: Some(left.min(RETRY)),
+            ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
+        },
+        None => match still_running(s, primary, candidate) {
+            Some((since, left)) => Step {
+                silent_since: Some(since),
+                look_again: Some(left),
+                ..Step::wait(FAILOVER, format!("{name} is gone: its server gets {} ms to end", VANISHED.as_millis()), left)
             },
-            None => match still_running(s, primary, candidate) {
-                Some((since, left)) => Step {
-                    silent_since: Some(since),
-                    look_again: Some(left),
-                    ..Step::wait(FAILOVER, format!("{name} is gone: its server gets {} ms to end", VANISHED.as_millis()), left)
-                },
-                None if answers(s, primary) => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
-                None => take_over(s, primary, candidate, format!("{name} has ended"), None),
-            },
+            None if answers(s, primary) => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
+            None => take_over(s, primary, candidate, format!("{name} has ended{words}"), None),
         },
     }
 }
 
 /// Whether a server whose container has ended answers all the same: what is known of pods is always a little old, and it may be back.
 fn answers(s: &Situation<'_>, primary: i32) -> bool {
-    let same_pod = s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended());
+    s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) && says_something(s, primary)
+}
+
+fn says_something(s: &Situation<'_>, primary: i32) -> bool {
     let endpoint = s.target.servers.pod(primary);
     let query = Query { endpoint, database: None, statements: vec![role_statement()], deadline: LAST_QUESTION, max_rows: 1 };
-    same_pod && s.world.query(&[query]).pop().is_some_and(|answer| answer.is_ok())
+    s.world.query(&[query]).pop().is_some_and(|answer| answer.is_ok())
 }
 
 /// Since when the primary's pod is gone, and when to look again whether its server still runs; none where the container is known to have
@@ -118,7 +136,7 @@ fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Tim
     if gone < VANISHED {
         return Some((since, VANISHED - gone));
     }
-    let still_heard = gone < VANISHED_FOR_GOOD && heard_of(s, candidate) == Some(0);
+    let still_heard = gone < VANISHED_FOR_GOOD && matches!(heard_of(s, &[candidate]).as_slice(), [Ok(Some(ago))] if *ago < SILENT_AGAIN);
     still_heard.then_some((since, RETRY))
 }
 
@@ -154,29 +172,43 @@ fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
         Ok(candidate) => candidate,
         Err(why) => return waiting(format!("primary {name} gives no answer, and no other server can take its place: {why}")),
     };
-    if let Some(heard) = heard_of(s, candidate).filter(|heard| *heard < UNHEARD) {
-        note(s, heard);
-        return waiting(format!(
-            "primary {name} gives no answer here, but {} still hears from it: it is not touched",
-            s.pod_name(candidate)
-        ));
+    match heard_of(s, &[candidate]).pop() {
+        Some(Ok(Some(ago))) if ago < UNHEARD => {
+            s.world.log(Level::Debug, "a standby hears from the silent primary", &[("milliseconds", ago.as_millis().to_string())]);
+            let candidate = s.pod_name(candidate);
+            return waiting(format!("primary {name} gives no answer here, but {candidate} still hears from it: it is not touched"));
+        }
+        Some(Err(why)) => return waiting(format!("primary {name} gives no answer, and {why}")),
+        _ => {}
+    }
+    if let Some(step) = held_back(s, &format!("primary {name} gives no answer")) {
+        return Step { silent_since: Some(since), ..step };
     }
     let pod = s.observed.pods.get(&primary).map(|pod| pod.header.clone());
     take_over(s, primary, candidate, format!("{name} gave no answer for {} s", quiet.as_secs()), pod)
 }
 
-fn note(s: &Situation<'_>, heard: u64) {
-    s.world.log(Level::Debug, "a standby hears from the silent primary", &[("seconds", heard.to_string())]);
+/// How long ago each of these standbys heard from its primary, all asked at once; none where one has not heard anything since its start.
+pub(super) fn heard_of(s: &Situation<'_>, standbys: &[i32]) -> Vec<Result<Option<Duration>, String>> {
+    // Dolt takes `NOW()` without its digits for a column, and refuses it beside MAX.
+    let statement = || {
+        sql!("SELECT TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)) FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status"))
+    };
+    let query = |standby: &i32| {
+        let endpoint = s.target.servers.pod(*standby);
+        Query { endpoint, database: None, statements: vec![statement()], deadline: dolt::READ_DEADLINE, max_rows: 1 }
+    };
+    let questions: Vec<Query> = standbys.iter().map(query).collect();
+    let unknown = |standby: &i32, why: String| format!("when {} last heard from it is not known: {why}", s.pod_name(*standby));
+    let answers = if questions.is_empty() { Vec::new() } else { s.world.query(&questions) };
+    standbys.iter().zip(answers).map(|(standby, answer)| ago(&answer).map_err(|why| unknown(standby, why))).collect()
 }
 
-/// How many seconds ago a standby heard from its primary; none where it has not heard anything since its start.
-pub(super) fn heard_of(s: &Situation<'_>, standby: i32) -> Option<u64> {
-    let statement =
-        sql!("SELECT TIMESTAMPDIFF(SECOND, MAX(last_update), NOW()) FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status"));
-    let endpoint = s.target.servers.pod(standby);
-    let query = Query { endpoint, database: None, statements: vec![statement], deadline: dolt::READ_DEADLINE, max_rows: 1 };
-    let answer = s.world.query(&[query]).pop()?.ok()?;
-    answer.first()?.cell(0, 0).ok()??.number().ok()
+fn ago(answer: &Result<Vec<Rows>, SqlError>) -> Result<Option<Duration>, String> {
+    let results = answer.as_ref().map_err(|error| error.message.clone())?;
+    let cell = results.first().ok_or("no rows")?.cell(0, 0).map_err(|error| error.to_string())?.ok_or("no row")?;
+    // A clock that was set back makes it a time to come.
+    Ok(if cell.is_null() { None } else { Some(Duration::from_micros(cell.number().unwrap_or_default())) })
 }
 
 /// Begins a failover. A pod that still runs is fenced first.
@@ -187,6 +219,7 @@ fn take_over(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence
         to: candidate,
         epoch: s.epoch_for(candidate),
         since: s.world.now(),
+        stopped: Some(s.lost_since()),
         failures: 0,
         fencing: fence.as_ref().map(|pod| pod.uid.clone()),
     };
@@ -196,6 +229,7 @@ fn take_over(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence
         Some(pod) => fence_step(s, transition, pod),
     };
     step.events.push((Severity::Warning, "PrimaryLost", FAILOVER, message));
+    step.is_failover = true;
     step
 }
 
@@ -231,12 +265,52 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
         return fence_step(s, transition, pod.header.clone());
     }
     let name = &pod.header.name;
+    let why = match has_fenced_itself(s, transition.from, pod.body.self_fencing()) {
+        Ok(after) => match elect(s, transition.from) {
+            Ok(candidate) => {
+                let message = format!(
+                    "pod {name} has been deleted and does not go, but its server ends itself {after} s after it is cut off, and nobody has heard \
+                     from it for {} s: it counts as stopped",
+                    FENCE_PATIENCE.as_secs()
+                );
+                let mut step = promote(s, Transition { to: candidate, fencing: None, ..transition });
+                step.events.push((Severity::Warning, "PrimaryFencedItself", FAILOVER, message));
+                return step;
+            }
+            Err(why) => format!("no other server can take its place: {why}"),
+        },
+        Err(why) => why,
+    };
     let message = format!(
-        "pod {name} has been deleted, but its node does not say that it has ended; nobody else becomes primary while it may take writes. \
+        "pod {name} has been deleted, but its node does not say that it has ended; nobody else becomes primary while it may take writes ({why}). \
          If the node is gone for good, run: kubectl delete pod {name} --namespace {} --force --grace-period=0",
         s.target.namespace()
     );
     Step { transition: Some(transition), ..wait(s, message) }
+}
+
+/// Whether the server of a pod that does not go has certainly ended itself, and after how many seconds it does.
+///
+/// It does when it reaches neither the API server nor another server. That it has been so for long enough is taken from three clocks, each of
+/// which counts a time of its own: the operator's since it deleted the pod, and those of all standbys since they last heard from it. What is left
+/// is a server that reaches the API server, but nobody else, while its kubelet does not: two faults at a time.
+fn has_fenced_itself(s: &Situation<'_>, primary: i32, after: Option<u64>) -> Result<u64, String> {
+    let after = after.ok_or("it was made before servers ended themselves when they are cut off")?;
+    if Duration::from_secs(3 * after) > FENCE_PATIENCE {
+        return Err(format!("its server may go on for {after} s when it is cut off"));
+    }
+    let others: Vec<i32> = s.ordinals().into_iter().filter(|ordinal| *ordinal != primary).collect();
+    for (ordinal, heard) in others.iter().zip(heard_of(s, &others)) {
+        match heard? {
+            Some(ago) if ago >= FENCE_PATIENCE => {}
+            Some(_) => return Err(format!("{} still heard from it a moment ago", s.pod_name(*ordinal))),
+            None => return Err(format!("{} has not heard from it since its own start", s.pod_name(*ordinal))),
+        }
+    }
+    if says_something(s, primary) {
+        return Err("its server still answers".to_owned());
+    }
+    Ok(after)
 }
 
 /// A person has decided that a server becomes primary without the proof.
@@ -248,11 +322,16 @@ pub(super) fn asked_for(s: &Situation<'_>) -> Option<Step> {
         return None;
     }
     let why = format!("{pod} was chosen by annotation {}", names::ANNOTATION_PROMOTE);
-    Some(take_over(s, s.target.recorded_primary(), ordinal, why, None))
+    Some(Step { is_failover: false, ..take_over(s, s.target.recorded_primary(), ordinal, why, None) })
 }
 
 /// Nothing is done, for this reason; a person may decide otherwise.
 pub(super) fn wait(s: &Situation<'_>, message: String) -> Step {
+    wait_because(s, "WaitingForPrimary", message)
+}
+
+/// The same with a reason of its own for the condition.
+pub(super) fn wait_because(s: &Situation<'_>, reason: &str, message: String) -> Step {
     let name = s.target.name();
     let hint = format!(
         "{message}. To take one in spite of that, and lose what only others have: \
@@ -260,10 +339,5 @@ pub(super) fn wait(s: &Situation<'_>, message: String) -> Step {
         names::ANNOTATION_PROMOTE,
         s.next_epoch()
     );
-    Step {
-        leaderless: Some(message),
-        verdict: Some((Verdict::no("WaitingForPrimary", hint), true)),
-        look_again: Some(RETRY),
-        ..Step::default()
-    }
+    Step { leaderless: Some(message), verdict: Some((Verdict::no(reason, hint), true)), look_again: Some(RETRY), ..Step::default() }
 }

@@ -11,7 +11,9 @@
 pub(crate) mod content;
 mod election;
 mod failover;
+mod held_back;
 mod recovery;
+mod replication_on;
 mod switchover;
 mod transition;
 
@@ -21,10 +23,12 @@ use dolt::{Role, WRITE_DEADLINE, role_statement};
 use sdk::{Execution, Guard, Header, Outcome, Severity, Timestamp, Value, Verdict, World, sql, value};
 
 pub(crate) use failover::FENCE_GRACE;
+pub(crate) use held_back::COUNTED;
 pub(crate) use switchover::SWITCHED;
 pub(crate) use transition::{Reason, Transition};
 
 use crate::{
+    form::Form,
     observe::Observed,
     roles::{Leadership, highest_epoch},
     server::Server,
@@ -59,7 +63,9 @@ pub(crate) struct Step {
     pub(crate) leaderless: Option<String>,
     /// Whether the wishes of spec and annotations for a primary count as fulfilled.
     pub(crate) fulfilled: bool,
-    /// Since when the primary gives no answer.
+    /// Whether an automatic failover begins with it.
+    pub(crate) is_failover: bool,
+    /// Since when the primary gives no answer, or is gone.
     pub(crate) silent_since: Option<Timestamp>,
     /// When to look again, if sooner than usual.
     pub(crate) look_again: Option<Duration>,
@@ -87,6 +93,9 @@ pub(crate) fn decide(situation: &Situation<'_>) -> Step {
     if !target.replication.enabled || !observed.is_as_specified(target) {
         return Step::default();
     }
+    if target.form == Form::TurningOn {
+        return replication_on::announced(situation);
+    }
     if !matches!(leadership, Leadership::One(_))
         && let Some(step) = failover::asked_for(situation)
     {
@@ -104,6 +113,11 @@ impl Step {
     /// The standby that is about to become primary.
     pub(crate) fn reserved(&self) -> Option<i32> {
         self.transition.as_ref().filter(|t| t.failures == 0 && t.to != t.from).map(|t| t.to)
+    }
+
+    /// Whether the other servers have no data yet, whatever their volumes hold.
+    pub(crate) fn others_are_empty(&self) -> bool {
+        self.transition.as_ref().is_some_and(|transition| transition.reason == Reason::ReplicationOn)
     }
 
     /// A step that only waits, with the reason for the condition `PrimarySwitched`.
@@ -129,6 +143,12 @@ impl Situation<'_> {
         if since > now.saturating_add(SET_BACK) { Duration::from_secs(3_600) } else { Duration::from_millis(now.saturating_sub(since)) }
     }
 
+    /// Since when the primary is seen to be lost; from now on, if that is news.
+    fn lost_since(&self) -> Timestamp {
+        let recorded = self.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339);
+        recorded.unwrap_or_else(|| self.world.now())
+    }
+
     fn pod_name(&self, ordinal: i32) -> String {
         self.target.pod(ordinal)
     }
@@ -148,7 +168,7 @@ impl Situation<'_> {
     /// The pods that the StatefulSet has now, which a change of the spec may not have reached yet.
     fn ordinals(&self) -> Vec<i32> {
         let replicas = self.observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas);
-        (0..replicas.unwrap_or_else(|| self.target.spec.replicas())).collect()
+        (0..replicas.unwrap_or_else(|| self.target.replicas)).collect()
     }
 
     /// Makes a server primary, if it is still what it was when that was decided.

@@ -56,7 +56,16 @@ pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
 }
 
 fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
-    Transition { reason: Reason::Recovery, from, to, epoch: s.epoch_for(to), since: s.world.now(), failures: 0, fencing: None }
+    Transition {
+        reason: Reason::Recovery,
+        from,
+        to,
+        epoch: s.epoch_for(to),
+        since: s.world.now(),
+        stopped: None,
+        failures: 0,
+        fencing: None,
+    }
 }
 
 /// The first of the candidates that has everything that any of these servers has.

@@ -11,7 +11,7 @@ use crds::{ConditionStatus, names};
 use dolt::Role;
 use sdk::{Severity, Verdict};
 
-use super::{Act, Reason, Situation, Step, Transition, content::same};
+use super::{Act, Reason, Situation, Step, Transition, content::same, replication_on};
 use crate::{server::Progress, update};
 
 /// How long a standby stays reserved before the primary steps down: its replication is seen to go on, and what routes connections has settled.
@@ -20,6 +20,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// How often a wish that cannot be granted yet is looked at.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// For how long a server that is to go, and gives no answer, is waited for.
+const DOOMED_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How soon to look again while nobody is primary.
 pub(super) const QUICKLY: Duration = Duration::from_millis(500);
@@ -32,6 +35,7 @@ pub(crate) const SWITCHED: &str = "PrimarySwitched";
 /// The step of a cluster with one primary that answers.
 pub(super) fn led(s: &Situation<'_>, leader: i32) -> Step {
     match Transition::of(s.target) {
+        Some(transition) if transition.reason == Reason::ReplicationOn && transition.to == leader => replication_on::finished(s, leader),
         Some(transition) if transition.to == leader && transition.from == leader => rolled_back(s, leader, transition),
         Some(transition) if transition.to == leader => finished(s, &transition),
         Some(transition) if transition.from == leader => go_on(s, leader, transition),
@@ -74,7 +78,7 @@ fn wanted(s: &Situation<'_>, leader: i32) -> Option<(Reason, Option<i32>)> {
     if s.observed.pods.get(&leader).is_some_and(|pod| pod.header.deleting) {
         return Some((Reason::Eviction, None));
     }
-    if leader >= s.target.spec.replicas() {
+    if leader >= s.target.replicas {
         return Some((Reason::ScaleDown, None));
     }
     if let Some(wish) = wish(s).filter(|wish| *wish != leader) {
@@ -110,7 +114,7 @@ fn begin(s: &Situation<'_>, leader: i32) -> Step {
         }
     };
     let epoch = s.next_epoch();
-    let transition = Transition { reason, from: leader, to, epoch, since: s.world.now(), failures: 0, fencing: None };
+    let transition = Transition { reason, from: leader, to, epoch, since: s.world.now(), stopped: None, failures: 0, fencing: None };
     // A pod that is going away does not wait for routes to settle.
     if reason == Reason::Eviction {
         return step_down(s, leader, transition);
@@ -128,7 +132,8 @@ fn under_way(s: &Situation<'_>, transition: Transition) -> Step {
     }
 }
 
-fn step_down(s: &Situation<'_>, leader: i32, transition: Transition) -> Step {
+fn step_down(s: &Situation<'_>, leader: i32, mut transition: Transition) -> Step {
+    transition.stopped.get_or_insert_with(|| s.world.now());
     let act = s.step_down(leader, transition.epoch);
     Step { act, ..under_way(s, transition) }
 }
@@ -155,7 +160,7 @@ fn choose(s: &Situation<'_>, leader: i32, reason: Reason, fixed: Option<i32>) ->
 
 /// Whether a server can become primary in the place of one that answers.
 fn fit(s: &Situation<'_>, leader: i32, candidate: i32, reason: Reason) -> Result<(), String> {
-    if !(0..s.target.spec.replicas()).contains(&candidate) || !s.ordinals().contains(&candidate) {
+    if !(0..s.target.replicas).contains(&candidate) || !s.ordinals().contains(&candidate) {
         return Err("the pod that should be primary does not exist".to_owned());
     }
     let name = s.pod_name(candidate);
@@ -187,6 +192,9 @@ fn others_follow(s: &Situation<'_>, leader: i32) -> Result<(), String> {
     for name in primary.known_pods() {
         let Some(ordinal) = names::ordinal(name).filter(|ordinal| s.ordinals().contains(ordinal)) else { continue };
         if s.server(ordinal).is_none() {
+            if is_given_up(s, ordinal) {
+                continue;
+            }
             return Err(format!("{name} gives no answer, and without it stepping down would stop writes for 10 s"));
         }
         if let Progress::Behind(why) = primary.progress_of(name) {
@@ -196,12 +204,22 @@ fn others_follow(s: &Situation<'_>, leader: i32) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a server that is to go is not waited for any more: its pod has not been ready for long. The step down then stops writes for 10 s, once.
+fn is_given_up(s: &Situation<'_>, ordinal: i32) -> bool {
+    if ordinal < s.target.replicas {
+        return false;
+    }
+    let Some(pod) = s.observed.pods.get(&ordinal) else { return true };
+    pod.body.unready_since().is_some_and(|since| s.elapsed(since) >= DOOMED_PATIENCE)
+}
+
 /// The primary still is what it was: it steps down, or the change is given up.
 fn go_on(s: &Situation<'_>, leader: i32, mut transition: Transition) -> Step {
     let now = s.world.now();
     if let Some(why) = s.failed_sql() {
         transition.failures += 1;
         transition.since = now;
+        transition.stopped = None;
         transition.epoch = s.next_epoch().max(transition.epoch + 1);
         let message = format!("{} stays primary: it could not step down: {why}", s.pod_name(leader));
         return Step {

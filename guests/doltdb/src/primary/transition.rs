@@ -20,6 +20,8 @@ pub(crate) enum Reason {
     Failover,
     /// There are several primaries, or none although all servers are there.
     Recovery,
+    /// The server that was alone becomes the primary of others.
+    ReplicationOn,
 }
 
 /// A change of the primary.
@@ -34,23 +36,27 @@ pub(crate) struct Transition {
     pub(crate) epoch: u64,
     /// When it, or its last attempt, began.
     pub(crate) since: Timestamp,
+    /// When the old primary was told to step down, or was first seen to be lost.
+    pub(crate) stopped: Option<Timestamp>,
     /// Attempts that failed.
     pub(crate) failures: i32,
     /// The uid of the pod that has to be gone before the change goes on.
     pub(crate) fencing: Option<String>,
 }
 
-const REASONS: [(Reason, &str); 6] = [
+const REASONS: [(Reason, &str); 7] = [
     (Reason::Requested, "Requested"),
     (Reason::Eviction, "Eviction"),
     (Reason::ScaleDown, "ScaleDown"),
     (Reason::Update, "Update"),
     (Reason::Failover, "Failover"),
     (Reason::Recovery, "Recovery"),
+    (Reason::ReplicationOn, "ReplicationOn"),
 ];
 
 impl Reason {
-    fn as_str(self) -> &'static str {
+    /// As it stands in the status.
+    pub(crate) fn as_str(self) -> &'static str {
         REASONS.iter().find(|(reason, _)| *reason == self).map_or("", |(_, text)| text)
     }
 }
@@ -65,6 +71,7 @@ impl Transition {
             to: names::ordinal(&there.to)?,
             epoch: u64::try_from(there.epoch).ok()?,
             since: parse_rfc3339(&there.since)?,
+            stopped: there.writes_stopped.as_deref().and_then(parse_rfc3339),
             failures: there.failures.unwrap_or_default(),
             fencing: there.fencing.clone(),
         })
@@ -78,6 +85,7 @@ impl Transition {
             to: target.pod(self.to),
             epoch: i64::try_from(self.epoch).unwrap_or(i64::MAX),
             since: rfc3339_millis(self.since),
+            writes_stopped: self.stopped.map(rfc3339_millis),
             failures: Some(self.failures).filter(|failures| *failures > 0),
             fencing: self.fencing.clone(),
         }

@@ -1,0 +1,34 @@
+//! What runs in the pods of a replicated cluster beside the server: a primary that is cut off ends itself, waits for somebody before it starts
+//! again, and keeps what it had when it was replaced. `server.sh` says how; here is when.
+//!
+//! It knows nothing of what the operator does about a primary that gives no answer.
+
+use crds::names;
+
+/// Seconds between two looks of a primary for the API server and the other servers.
+const PERIOD: u32 = 1;
+/// Seconds for an answer. One look is two questions: first to the API server, then to all other servers at once.
+const ANSWER: u32 = 1;
+/// Seconds without any answer after which a primary is cut off.
+const LIMIT: u32 = 5;
+/// Seconds after which an API server that has not answered while other servers did says nothing any more: a network policy may forbid to reach it.
+const FORGET: u32 = 600;
+/// How many states of replaced primaries are kept on a volume.
+const KEPT: u32 = 5;
+
+/// Seconds after which a primary that is cut off has stopped: the limit counts from the begin of the last look that found somebody, which was
+/// before the cut. It is looked at when a look has ended; the last one before the limit may end just before it, and then there is one more.
+/// A SIGKILL ends the server at once.
+pub(crate) const STOPPED_AFTER: u32 = LIMIT + PERIOD + 2 * ANSWER;
+const _: () = assert!(STOPPED_AFTER <= 8, "10 s are promised, and a busy node needs some of them");
+
+/// The script for a container's `bash -c`. Kubernetes puts the values of variables in for `$(NAME)` and one `$` for two.
+pub(super) fn script(before: &str) -> String {
+    let times = format!("period={PERIOD} answer={ANSWER} limit={} forget={} most={KEPT}\n", 100 * LIMIT, 100 * FORGET);
+    [before, &times, include_str!("server.sh")].concat().replace('$', "$$")
+}
+
+/// The pods' annotation that they fence themselves, and its value: after how long one that is cut off has stopped.
+pub(super) fn annotation() -> (String, String) {
+    (names::ANNOTATION_SELF_FENCING.to_owned(), format!("{STOPPED_AFTER}s"))
+}

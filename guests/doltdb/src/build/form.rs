@@ -1,0 +1,58 @@
+//! In which form pods are made. An operator that makes them in a new form must not restart those that run: a StatefulSet keeps the form of its
+//! template as long as nothing else in it changes.
+//!
+//! The form, and a digest of the template in this form, stand in an annotation of the StatefulSet. A form that was released never changes;
+//! `tests/golden` holds each.
+
+use crds::names;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::observe::Observed;
+
+/// The forms, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The server alone. StatefulSets without the annotation have it.
+    Plain,
+    /// With replication, a primary that is cut off ends itself, and one that was replaced keeps what it had.
+    SelfFencing,
+}
+
+const FORMS: [(Form, &str); 2] = [(Form::Plain, "1"), (Form::SelfFencing, "2")];
+const NEWEST: Form = Form::SelfFencing;
+
+/// The template of the pods in the form that they should have, and the value of the StatefulSet's annotation.
+pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> (Value, String) {
+    let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.annotation(names::ANNOTATION_POD_TEMPLATE));
+    let kept = match noted {
+        None => None,
+        // Before there was an annotation there was one form. What it looked like is not known: it is taken for what is built now.
+        Some(None) => Some((Form::Plain, None)),
+        Some(Some(noted)) => {
+            noted.split_once('-').and_then(|(form, digest)| Some((FORMS.iter().find(|(_, name)| *name == form)?.0, Some(digest))))
+        }
+    };
+    if let Some((form, before)) = kept {
+        let template = build(form);
+        let now = digest(&template);
+        if before.is_none_or(|before| before == now) {
+            return (template, annotation(form, &now));
+        }
+    }
+    let template = build(NEWEST);
+    let now = digest(&template);
+    (template, annotation(NEWEST, &now))
+}
+
+fn annotation(form: Form, digest: &str) -> String {
+    let name = FORMS.iter().find(|(other, _)| *other == form).map_or("", |(_, name)| name);
+    format!("{name}-{digest}")
+}
+
+/// Half of the digest is enough: it tells one template of a StatefulSet from the next.
+fn digest(template: &Value) -> String {
+    let mut digest = hex::encode(Sha256::digest(template.to_string()));
+    digest.truncate(32);
+    digest
+}
