@@ -34,10 +34,11 @@ impl World {
         self.after(1, Event::Write);
     }
 
-    /// The pods behind the primary Service.
+    /// The pods behind the primary Service; where there is none, behind that of a single server.
     pub(crate) fn behind_primary(&self) -> Vec<String> {
-        let service = self.doltdb().map(|(key, _)| crds::names::primary_service(&key.name)).unwrap_or_default();
-        self.proxied.get(&service).cloned().unwrap_or_default()
+        let name = self.doltdb().map(|(key, _)| key.name.clone()).unwrap_or_default();
+        let primary = self.proxied.get(&crds::names::primary_service(&name));
+        primary.or_else(|| self.proxied.get(&crds::names::standalone_service(&name))).cloned().unwrap_or_default()
     }
 
     pub(crate) fn on_write(&mut self) {
@@ -61,10 +62,12 @@ impl World {
         if self.dolt.runs(pod) && !self.dolt.answers(pod) {
             return self.client.held.entry(pod.into()).or_default().push(write);
         }
-        let state = self.dolt.state(pod);
+        // One that is alone is of the time of the last primary.
+        let alone = self.dolt.is_alone(pod).then(|| self.oracle.recorded());
+        let epoch = self.dolt.state(pod).map(|(_, epoch)| epoch).or(alone);
         let done = self.dolt.write(pod, DATABASE, write);
-        match (done, state, self.dolt.connections(pod)) {
-            (Ok(()), Some((_, epoch)), Some(connections)) => {
+        match (done, epoch, self.dolt.connections(pod)) {
+            (Ok(()), Some(epoch), Some(connections)) => {
                 let delay = self.wait(1..4);
                 self.after(delay, Event::Answer { write, pod: pod.into(), epoch, connections });
             }

@@ -90,7 +90,8 @@ impl World {
             }
             Trouble::LoseVolume(pod) => {
                 let pod = self.named(pod);
-                if self.dolt.runs(&pod) {
+                // Where no standby runs, that name is the primary's.
+                if self.dolt.runs(&pod) && self.leader().as_ref() != Some(&pod) {
                     self.crash_container(&pod);
                     self.excuse_pod(&pod);
                     self.excuse_volume(&pod);
@@ -104,6 +105,13 @@ impl World {
                     self.faults.lasts(self.now + during);
                     self.after(during, Event::Heal(from, to));
                 }
+            }
+            Trouble::Isolate { pod, during } => {
+                let pod = self.named(pod);
+                self.isolate(&pod, true);
+                self.excuse_pod(&pod);
+                self.faults.lasts(self.now + during);
+                self.after(during, Event::Rejoin(pod));
             }
             Trouble::ClockJump(by) => self.skew += by,
         }

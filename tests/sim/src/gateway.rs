@@ -12,12 +12,14 @@ use futures::future::join_all;
 use host::{
     contract::{
         Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
-        SecretDigest, Selection, SqlError, SqlErrorKind, Statement, Timestamp, Value,
+        SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
     gateway::{Applied, Gateway, ObjectKey, Subject},
+    sql::ExecuteError,
+    tasks::{Tasks, Work},
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, oneshot},
     time::{Instant, sleep},
 };
 
@@ -115,28 +117,56 @@ impl Sim {
 /// The gateway of one life of the host.
 pub(crate) struct SimGateway {
     sim: Arc<Sim>,
+    tasks: Tasks,
 }
+
+/// Statements on model servers, in virtual time.
+struct Statements(Arc<Sim>);
 
 /// What an effect came to.
 type Done = Result<Applied, EffectFailure>;
 
 impl SimGateway {
-    pub(crate) fn new(sim: Arc<Sim>) -> Self {
-        Self { sim }
+    pub(crate) fn new(sim: Arc<Sim>, tasks: Tasks) -> Self {
+        Self { sim, tasks }
     }
 
     async fn perform(&self, subject: &Subject, effect: &Effect, heard: bool) -> Done {
         match effect {
-            Effect::Sql(execution) => self.execute(execution).await,
+            Effect::Sql(execution) => {
+                let until = Instant::now() + Duration::from_millis(execution.deadline);
+                match self.statements().execute(execution, until).await {
+                    Ok(_) => Ok(Applied::Changed),
+                    Err(ExecuteError::Guard { message }) => Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None }),
+                    Err(ExecuteError::Sql(error)) => {
+                        Err(EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) })
+                    }
+                }
+            }
+            Effect::Start(task) => self.tasks.start(subject, task, self.now(), Arc::new(self.statements())),
+            Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
             effect => self.sim.at_now().perform(subject, effect, heard),
         }
     }
 
+    fn statements(&self) -> Statements {
+        Statements(self.sim.clone())
+    }
+}
+
+impl Deref for Statements {
+    type Target = Sim;
+    fn deref(&self) -> &Sim {
+        &self.0
+    }
+}
+
+impl Statements {
     /// The server's session for a query or an execution, or why there is none. A server that says nothing costs the whole deadline.
     async fn connect(&self, endpoint: &Endpoint, database: Option<&str>, until: Instant) -> Result<Session, SqlError> {
         loop {
             let (server, silent) = {
-                let world = self.sim.at_now();
+                let world = self.at_now();
                 let server = world.resolve(&endpoint.host).ok_or_else(|| {
                     sql_error(
                         endpoint,
@@ -149,7 +179,7 @@ impl SimGateway {
                 (server, silent)
             };
             if !silent {
-                let session = self.sim.look(|world| world.dolt.connect(&server, database));
+                let session = self.look(|world| world.dolt.connect(&server, database));
                 return session
                     .ok_or_else(|| sql_error(endpoint, SqlErrorKind::Unreachable, 0, "no connection: connection refused (os error 111)"));
             }
@@ -162,8 +192,8 @@ impl SimGateway {
 
     /// One statement of a session, with the time that it takes.
     async fn run(&self, endpoint: &Endpoint, session: &mut Session, statement: &Statement, until: Instant) -> Result<Rows, SqlError> {
-        let server = self.sim.look(|world| world.resolve(&endpoint.host));
-        let mut answer = self.sim.at_now().dolt.run(session, statement);
+        let server = self.look(|world| world.resolve(&endpoint.host));
+        let mut answer = self.at_now().dolt.run(session, statement);
         loop {
             match answer {
                 Answer::Rows(rows) => return Ok(rows),
@@ -173,7 +203,7 @@ impl SimGateway {
                 }
                 Answer::Lost => return Err(sql_error(endpoint, SqlErrorKind::Lost, 0, "the connection was lost: the server closed it")),
                 Answer::Unknown(statement) => {
-                    self.sim.at_now().on_unknown_statement(&endpoint.host, &statement);
+                    self.at_now().on_unknown_statement(&endpoint.host, &statement);
                     return Err(sql_error(endpoint, SqlErrorKind::Invalid, 0, "the model does not know this statement"));
                 }
                 Answer::Waits(id) => {
@@ -181,7 +211,7 @@ impl SimGateway {
                         return Err(sql_error(endpoint, SqlErrorKind::Timeout, 0, "no answer before the deadline"));
                     }
                     sleep(Duration::from_millis(LOOK)).await;
-                    let world = self.sim.at_now();
+                    let world = self.at_now();
                     let hears = server.as_ref().is_some_and(|server| !world.is_cut(HOST, server) && world.dolt.answers(server));
                     let known = if hears { world.dolt.later_answer(session, id) } else { None };
                     answer = known.unwrap_or(Answer::Waits(id));
@@ -192,21 +222,19 @@ impl SimGateway {
 
     async fn ask(&self, query: &Query) -> Result<Vec<Rows>, SqlError> {
         let until = Instant::now() + Duration::from_millis(query.deadline);
-        self.sim.pause(1..6).await;
+        self.pause(1..6).await;
         let mut session = self.connect(&query.endpoint, query.database.as_deref(), until).await?;
         let mut results = Vec::new();
         for statement in &query.statements {
             results.push(self.run(&query.endpoint, &mut session, statement, until).await?);
         }
-        self.sim.pause(0..4).await;
+        self.pause(0..4).await;
         Ok(results)
     }
 
-    async fn execute(&self, execution: &Execution) -> Done {
-        let until = Instant::now() + Duration::from_millis(execution.deadline);
-        let failed =
-            |error: SqlError| EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) };
-        self.sim.pause(1..6).await;
+    async fn execute(&self, execution: &Execution, until: Instant) -> Result<Vec<Rows>, ExecuteError> {
+        let failed = ExecuteError::Sql;
+        self.pause(1..6).await;
         let endpoint = &execution.endpoint;
         let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
         if let Some(Guard { statement, expected }) = &execution.guard {
@@ -214,15 +242,29 @@ impl SimGateway {
             let found = rows.rows.first().cloned().unwrap_or_default();
             if !same(&found, expected) {
                 let message = format!("{}:{}: the guard found {found:?} where {expected:?} was expected", endpoint.host, endpoint.port);
-                return Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None });
+                return Err(ExecuteError::Guard { message });
             }
-            self.sim.pause(0..3).await;
+            self.pause(0..3).await;
         }
+        let mut answers = Vec::new();
         for statement in &execution.statements {
-            self.run(endpoint, &mut session, statement, until).await.map_err(failed)?;
+            answers.push(self.run(endpoint, &mut session, statement, until).await.map_err(failed)?);
         }
-        self.sim.pause(0..4).await;
-        Ok(Applied::Changed)
+        self.pause(0..4).await;
+        Ok(answers)
+    }
+}
+
+#[async_trait]
+impl Work for Statements {
+    async fn work(&self, execution: &Execution, end: Instant, stop: oneshot::Receiver<()>) -> Result<Vec<Rows>, ExecuteError> {
+        let done = tokio::select! {
+            biased;
+            done = self.execute(execution, end) => done,
+            _ = stop => Err(ExecuteError::Sql(sql_error(&execution.endpoint, SqlErrorKind::Timeout, 0, "the task was ended"))),
+        };
+        self.0.news.notify_one();
+        done
     }
 }
 
@@ -241,7 +283,16 @@ impl Gateway for SimGateway {
     }
 
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        join_all(queries.iter().map(|query| self.ask(query))).await
+        let statements = self.statements();
+        join_all(queries.iter().map(|query| statements.ask(query))).await
+    }
+
+    async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
+        self.tasks.list(subject)
+    }
+
+    async fn gone(&self, subject: &Subject) {
+        self.tasks.gone(subject);
     }
 
     fn now(&self) -> Timestamp {
@@ -253,7 +304,8 @@ impl Gateway for SimGateway {
         let (counted, troubles) = {
             let mut world = self.sim.at_now();
             world.on_effect(effect);
-            let counts = matches!(effect, Effect::Sql(_)) || (world.faults.at_next_effect() && world.would_change(subject, effect));
+            let counts = matches!(effect, Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_))
+                || (world.faults.at_next_effect() && world.would_change(subject, effect));
             (counts, if counts { world.count_effect(effect) } else { Vec::new() })
         };
         let is = |kind: fn(&Trouble) -> bool| troubles.iter().find(|trouble| kind(trouble)).cloned();
@@ -353,7 +405,7 @@ impl World {
             Effect::Finalizer(finalizer) => {
                 self.api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
             }
-            Effect::GenerateSecret(_) | Effect::Sql(_) => {
+            Effect::GenerateSecret(_) | Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_) => {
                 return Err(EffectFailure {
                     effect: 0,
                     kind: FailureKind::Invalid,
@@ -386,12 +438,16 @@ fn describe(effect: &Effect) -> String {
         Effect::Label(labelling) => format!("label {} with {:?}", on(&labelling.object), labelling.labels),
         Effect::Finalizer(finalizer) => format!("finalizer {} present: {}", finalizer.name, finalizer.present),
         Effect::Status(status) => format!("status {status}"),
-        Effect::Sql(execution) => {
-            let statements: Vec<String> = execution.statements.iter().map(|s| format!("{} {:?}", s.text, s.arguments)).collect();
-            format!("sql on {}: {}", execution.endpoint.host, statements.join("; "))
-        }
+        Effect::Sql(execution) => format!("sql {}", written(execution)),
+        Effect::Start(task) => format!("start task {} {}", task.name, written(&task.execution)),
+        Effect::Forget(name) => format!("forget task {name}"),
         Effect::GenerateSecret(secret) => format!("generate Secret {}", secret.name),
     }
+}
+
+fn written(execution: &Execution) -> String {
+    let statements: Vec<String> = execution.statements.iter().map(|s| format!("{} {:?}", s.text, s.arguments)).collect();
+    format!("on {}: {}", execution.endpoint.host, statements.join("; "))
 }
 
 fn unavailable(message: &str) -> EffectFailure {

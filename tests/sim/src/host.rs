@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use host::{
     cluster::Change,
-    controller::{Controller, Decide, Shared, Wake},
+    controller::{Controller, Decide, Shared, Wake, follow},
     gateway::SharedGateway,
     metrics::Metrics,
     settings::{Limits, Reconciler},
+    tasks::{TaskLimits, Tasks},
 };
 use sdk::Reconciler as _;
 use serde_json::{Value, json};
@@ -51,7 +52,8 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, mutant: Option<Mutant>) -> Self {
-        let world: SharedGateway = Arc::new(SimGateway::new(sim.clone()));
+        let (long, ended) = Tasks::new(TaskLimits::from(&Limits::default()), configuration.metrics.clone());
+        let world: SharedGateway = Arc::new(SimGateway::new(sim.clone(), long));
         let shared = Shared {
             world,
             index: Arc::default(),
@@ -71,7 +73,9 @@ impl Host {
                 Arc::new(Controller::new(name, slot.clone(), Arc::new(Seat(reconciler)), shared.clone()))
             })
             .collect();
-        let tasks = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();
+        let mut tasks: Vec<_> = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();
+        let by_name = configuration.slots.iter().map(|(name, _)| (*name).to_owned()).zip(controllers.iter().cloned()).collect();
+        tasks.push(tokio::spawn(follow(ended, by_name)));
         Self { controllers, shared, tasks }
     }
 

@@ -18,7 +18,8 @@ use host::{
     runtime::CallError,
 };
 use sdk::{
-    Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, Timestamp, World,
+    Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, TaskState,
+    Timestamp, World,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -142,6 +143,11 @@ impl World for Past<'_> {
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         let Answer::Query(answer) = self.ask(Question::Query(cross(&queries))) else { unreachable!("{MISMATCH}") };
+        cross(&answer)
+    }
+
+    fn tasks(&self) -> Vec<TaskState> {
+        let Answer::Tasks(answer) = self.ask(Question::Tasks) else { unreachable!("{MISMATCH}") };
         cross(&answer)
     }
 

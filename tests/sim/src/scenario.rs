@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use clap::ValueEnum;
@@ -39,6 +39,10 @@ pub enum Scenario {
     PrimaryKilled3,
     /// Three servers run; the primary stands still for a minute.
     PrimaryFrozen3,
+    /// Two servers run; the primary is cut off for a while.
+    PrimaryCutOff2,
+    /// Two servers run; the primary is cut off for a while, and the operator is away.
+    CutOffAlone2,
     /// Two servers run; the user wants the other one as primary.
     Switchover2,
     /// Three servers run; the user wants the last one as primary.
@@ -51,17 +55,37 @@ pub enum Scenario {
     ScaleUp,
     /// Three servers run; the user wants two.
     ScaleDown,
+    /// Three servers run, the last one is primary; the user wants two.
+    ScaleDownFromLast,
+    /// Two servers run; the user wants the other one as primary, and then the first one again.
+    SwitchoverAndBack2,
+    /// Three servers run; the user wants the second one as primary, and then the third one.
+    SwitchoverTwice3,
+    /// A DoltDB of one server without replication is created.
+    Create1,
+    /// A DoltDB of three servers is created with the second one as primary.
+    CreateWithOtherPrimary,
+    /// Three servers run, the last one is primary; the user wants one, without replication.
+    ReplicationOff,
+    /// One server runs without replication; the user wants three.
+    ReplicationOn,
+    /// Three servers run; the user wants one without replication, and later three again.
+    ReplicationOffAndOn,
+    /// Two servers run; the user turns replication off, and thinks better of it at once.
+    ReplicationKept,
+    /// Two servers run as another operator has left them; the primary is not the first one.
+    TakeOver2,
 }
 
 /// Something that the scenario does.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
-    /// The user creates the DoltDB and its credentials, with so many servers.
-    Create(i64),
+    /// The user creates the DoltDB and its credentials, with so many servers and this primary.
+    Create(i64, i64),
     /// The client begins to write.
     StartClient,
-    /// The user changes the spec: JSON pointer and value.
-    Edit(&'static str, Value),
+    /// The user changes the spec in one edit: JSON pointers and values.
+    Edit(Vec<(&'static str, Value)>),
     /// Something goes wrong as a part of the scenario.
     Trouble(Trouble),
 }
@@ -75,7 +99,17 @@ impl Scenario {
     /// The most servers that there are at any time.
     pub(crate) fn most_replicas(self) -> u64 {
         match self {
-            Self::Create2 | Self::Steady2 | Self::PrimaryKilled2 | Self::Switchover2 | Self::Update2 => 2,
+            Self::Create1 => 1,
+            Self::Create2
+            | Self::Steady2
+            | Self::PrimaryKilled2
+            | Self::PrimaryCutOff2
+            | Self::CutOffAlone2
+            | Self::Switchover2
+            | Self::SwitchoverAndBack2
+            | Self::Update2
+            | Self::ReplicationKept
+            | Self::TakeOver2 => 2,
             _ => 3,
         }
     }
@@ -83,32 +117,60 @@ impl Scenario {
     /// How many servers run when it begins.
     fn begins_with(self) -> Option<i64> {
         match self {
-            Self::Create2 | Self::Create3 => None,
+            Self::Create1 | Self::Create2 | Self::Create3 | Self::CreateWithOtherPrimary => None,
+            Self::ReplicationOn => Some(1),
             Self::ScaleUp => Some(2),
             _ => i64::try_from(self.most_replicas()).ok(),
         }
     }
 
     fn acts(self) -> Vec<(u64, Act)> {
+        let edit = |pointer, value| Act::Edit(vec![(pointer, value)]);
+        let last_leads = || edit("/spec/replication/primary/podIndex", json!(2));
+        let off = || Act::Edit(vec![("/spec/replicas", json!(1)), ("/spec/replication", json!({"enabled": false}))]);
+        let on = |replicas: i64| Act::Edit(vec![("/spec/replicas", json!(replicas)), ("/spec/replication", json!({"enabled": true}))]);
         match self {
-            Self::Create2 => vec![(0, Act::Create(2)), (1, Act::StartClient)],
-            Self::Create3 => vec![(0, Act::Create(3)), (1, Act::StartClient)],
-            Self::Steady2 | Self::Steady3 => vec![],
+            Self::Create1 => vec![(0, Act::Create(1, 0)), (1, Act::StartClient)],
+            Self::Create2 => vec![(0, Act::Create(2, 0)), (1, Act::StartClient)],
+            Self::Create3 => vec![(0, Act::Create(3, 0)), (1, Act::StartClient)],
+            Self::CreateWithOtherPrimary => vec![(0, Act::Create(3, 1)), (1, Act::StartClient)],
+            Self::Steady2 | Self::Steady3 | Self::TakeOver2 => vec![],
             Self::PrimaryKilled2 | Self::PrimaryKilled3 => vec![(3_000, Act::Trouble(Trouble::Kill(Which::Primary)))],
             Self::PrimaryFrozen3 => vec![(3_000, Act::Trouble(Trouble::Freeze { pod: Which::Primary, during: 60_000 }))],
-            Self::Switchover2 => vec![(3_000, Act::Edit("/spec/replication/primary/podIndex", json!(1)))],
-            Self::Switchover3 => vec![(3_000, Act::Edit("/spec/replication/primary/podIndex", json!(2)))],
-            Self::Update2 | Self::Update3 => vec![(3_000, Act::Edit("/spec/engineVersion", json!("1.84.0")))],
-            Self::ScaleUp => vec![(3_000, Act::Edit("/spec/replicas", json!(3)))],
-            Self::ScaleDown => vec![(3_000, Act::Edit("/spec/replicas", json!(2)))],
+            Self::PrimaryCutOff2 => vec![(3_000, Act::Trouble(Trouble::Isolate { pod: Which::Primary, during: 40_000 }))],
+            Self::CutOffAlone2 => vec![
+                (3_000, Act::Trouble(Trouble::Restart { down: 30_000, stale: 0 })),
+                (3_001, Act::Trouble(Trouble::Isolate { pod: Which::Primary, during: 40_000 })),
+            ],
+            Self::Switchover2 => vec![(3_000, edit("/spec/replication/primary/podIndex", json!(1)))],
+            Self::Switchover3 => vec![(3_000, last_leads())],
+            Self::SwitchoverAndBack2 | Self::SwitchoverTwice3 => {
+                let then = if self == Self::SwitchoverTwice3 { 2 } else { 0 };
+                vec![
+                    (3_000, edit("/spec/replication/primary/podIndex", json!(1))),
+                    (25_000, edit("/spec/replication/primary/podIndex", json!(then))),
+                ]
+            }
+            Self::Update2 | Self::Update3 => vec![(3_000, edit("/spec/engineVersion", json!("1.84.0")))],
+            Self::ScaleUp => vec![(3_000, edit("/spec/replicas", json!(3)))],
+            Self::ScaleDown => vec![(3_000, edit("/spec/replicas", json!(2)))],
+            Self::ScaleDownFromLast => {
+                let fewer = Act::Edit(vec![("/spec/replicas", json!(2)), ("/spec/replication/primary/podIndex", json!(0))]);
+                vec![(1_000, last_leads()), (20_000, fewer)]
+            }
+            Self::ReplicationOff => vec![(1_000, last_leads()), (20_000, off())],
+            Self::ReplicationOn => vec![(3_000, on(3))],
+            Self::ReplicationOffAndOn => vec![(3_000, off()), (90_000, on(3))],
+            Self::ReplicationKept => vec![(3_000, off()), (5_500, on(2))],
         }
     }
 
     /// The pod that must be primary at the end, where the user has asked for one and nothing came in between.
     fn wanted_primary(self) -> Option<String> {
         match self {
-            Self::Switchover2 => Some(format!("{NAME}-1")),
-            Self::Switchover3 => Some(format!("{NAME}-2")),
+            Self::Switchover2 | Self::CreateWithOtherPrimary => Some(format!("{NAME}-1")),
+            Self::Switchover3 | Self::SwitchoverTwice3 => Some(format!("{NAME}-2")),
+            Self::SwitchoverAndBack2 => Some(format!("{NAME}-0")),
             _ => None,
         }
     }
@@ -117,7 +179,14 @@ impl Scenario {
     pub(crate) fn world(self, schedule: &Schedule) -> World {
         let mut world = match self.begins_with() {
             None => World::new(schedule.seed),
-            Some(replicas) => ready(replicas).branch(schedule.seed),
+            Some(_) if self == Self::TakeOver2 => {
+                let mut world = at_rest(Self::Switchover2).branch(schedule.seed);
+                world.leave_to_another();
+                world
+            }
+            Some(1) => at_rest(Self::Create1).branch(schedule.seed),
+            Some(2) => at_rest(Self::Create2).branch(schedule.seed),
+            Some(_) => at_rest(Self::Create3).branch(schedule.seed),
         };
         let begin = world.now;
         for (delay, act) in self.acts() {
@@ -133,25 +202,48 @@ impl Scenario {
     }
 }
 
-/// A cluster of so many servers that has come to rest, made once.
-fn ready(replicas: i64) -> World {
-    static READY: OnceLock<Mutex<BTreeMap<i64, World>>> = OnceLock::new();
-    let worlds = READY.get_or_init(Mutex::default);
-    let mut worlds = worlds.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let world = worlds.entry(replicas).or_insert_with(|| {
-        let scenario = if replicas == 2 { Scenario::Create2 } else { Scenario::Create3 };
+/// The cluster of a scenario without faults that has come to rest, made once.
+fn at_rest(scenario: Scenario) -> World {
+    static AT_REST: OnceLock<Mutex<BTreeMap<Scenario, Arc<Mutex<Option<World>>>>>> = OnceLock::new();
+    let worlds = AT_REST.get_or_init(Mutex::default);
+    // One scenario may begin where another one has ended: what is locked meanwhile is this one's world, and no other's.
+    let place = worlds.lock().unwrap_or_else(PoisonError::into_inner).entry(scenario).or_default().clone();
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    let world = place.get_or_insert_with(|| {
         let world = run::to_the_end(&Schedule::quiet(scenario, 1), &run::Options::default());
-        assert!(world.oracle.violation.is_none(), "a quiet creation fails: {:?}", world.oracle.violation);
+        assert!(world.oracle.violation.is_none(), "{scenario:?} without faults fails: {:?}", world.oracle.violation);
         world
     });
     world.clone()
 }
 
 impl World {
+    /// What the Go operator has of a cluster: a status without what only we note, a switch that was done and never told to be over, and pods of a
+    /// template that nobody has any more.
+    fn leave_to_another(&mut self) {
+        self.api.modify(&key("k8s.dolthub.com/v1alpha", "DoltDB", NAMESPACE, NAME), |body| {
+            let switching = |type_: &str| {
+                json!({
+                    "type": type_, "status": "False", "reason": "SwitchPrimary", "message": "Switching primary to 'db-1'",
+                    "lastTransitionTime": "2025-06-01T00:00:00Z",
+                })
+            };
+            let mut left = json!({"conditions": [switching("Ready"), switching("PrimarySwitched")]});
+            for field in ["currentPrimary", "currentPrimaryPodIndex", "replicationEpoch", "replicas", "replicationStatus"] {
+                left[field] = body["status"][field].take();
+            }
+            body["status"] = left;
+        });
+        let pods: Vec<_> = self.api.all("Pod").map(|(key, _)| key.clone()).collect();
+        for pod in pods {
+            self.api.modify(&pod, |body| body["metadata"]["labels"]["controller-revision-hash"] = "former".into());
+        }
+    }
+
     pub(crate) fn act(&mut self, act: Act) {
         self.say(|| format!("ACT: {act:?}"));
         match act {
-            Act::Create(replicas) => {
+            Act::Create(replicas, primary) => {
                 let now = clock(self.now);
                 self.api.create(
                     json!({
@@ -167,7 +259,7 @@ impl World {
                         "metadata": {"name": NAME, "namespace": NAMESPACE},
                         "spec": {
                             "engineVersion": "1.83.2", "replicas": replicas,
-                            "replication": {"enabled": true, "primary": {"podIndex": 0, "automaticFailover": true}},
+                            "replication": {"enabled": replicas > 1, "primary": {"podIndex": primary, "automaticFailover": true}},
                             "storage": {"size": "1Gi"},
                         },
                     }),
@@ -175,10 +267,12 @@ impl World {
                 );
             }
             Act::StartClient => self.start_client(),
-            Act::Edit(pointer, value) => {
+            Act::Edit(changes) => {
                 self.api.modify(&key("k8s.dolthub.com/v1alpha", "DoltDB", NAMESPACE, NAME), |body| {
-                    if let Some(field) = body.pointer_mut(pointer) {
-                        *field = value;
+                    for (pointer, value) in changes {
+                        if let Some(field) = body.pointer_mut(pointer) {
+                            *field = value;
+                        }
                     }
                 });
             }

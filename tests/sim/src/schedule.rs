@@ -85,6 +85,13 @@ pub enum Trouble {
         /// For how long.
         during: u64,
     },
+    /// A pod is parted from the operator, the API server and all other pods, but not from clients.
+    Isolate {
+        /// The pod.
+        pod: Which,
+        /// For how long.
+        during: u64,
+    },
     /// The wall clock jumps.
     ClockJump(i64),
 }
@@ -138,6 +145,7 @@ impl Trouble {
             Self::Cut { from: Party::Host, to: standby, during: 8_000 },
             Self::Cut { from: primary, to: standby, during: 8_000 },
             Self::Cut { from: Party::Clients, to: primary, during: 8_000 },
+            Self::Isolate { pod: Which::Primary, during: 20_000 },
             Self::ClockJump(-120_000),
             Self::ClockJump(3_600_000),
         ]
@@ -174,7 +182,7 @@ impl Trouble {
     fn random(rng: &mut Rng, scenario: Scenario) -> Self {
         let down = rng.within(50..16_000);
         let during = rng.within(200..60_000);
-        match rng.within(0..14) {
+        match rng.within(0..15) {
             0 => Self::CrashBefore(down),
             1 => Self::CrashAfter(down),
             2 => Self::Refuse,
@@ -194,6 +202,7 @@ impl Trouble {
                 }
                 Self::Cut { from, to, during }
             }
+            13 => Self::Isolate { pod: Which::random(rng, scenario), during },
             _ => {
                 let by = i64::try_from(rng.within(0..7_200_000)).unwrap_or_default() - 3_600_000;
                 Self::ClockJump(by)

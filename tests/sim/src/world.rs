@@ -25,6 +25,8 @@ const NEW_YEAR: u64 = 1_767_225_600_000;
 
 /// The operator, as an end of a path.
 pub(crate) const HOST: &str = "(host)";
+/// The API server, as an end of a path. Kubelets and the operator always reach it.
+pub(crate) const API: &str = "(api)";
 /// The clients, as an end of a path.
 pub(crate) const CLIENTS: &str = "(clients)";
 
@@ -42,6 +44,8 @@ pub(crate) enum Event {
     Watch(usize),
     /// A pod goes on.
     Pod { uid: String, token: u64, step: PodStep },
+    /// A pod's server looks whether it is cut off.
+    LookOut { pod: String, life: u64 },
     /// The nodes learn which pods are behind the Services.
     Proxy,
     /// The client writes.
@@ -56,6 +60,8 @@ pub(crate) enum Event {
     Trouble(Trouble),
     /// A path is open again.
     Heal(String, String),
+    /// A pod is no longer cut off.
+    Rejoin(String),
     /// A server goes on.
     Thaw(String),
     /// The host starts, with a list that lacks so many changes.
@@ -88,6 +94,12 @@ pub(crate) struct World {
     pub(crate) host_up: bool,
     /// Since when each server can be reached from the host.
     pub(crate) reachable: BTreeMap<String, u64>,
+    /// Until when pods that were cut off wait for other servers before they start; none as long as they are cut off.
+    pub(crate) waits: BTreeMap<String, Option<u64>>,
+    /// When the guard of a pod's server last heard from somebody.
+    pub(crate) last_contact: BTreeMap<String, u64>,
+    /// Since when pods are cut off from all but clients.
+    pub(crate) isolated: BTreeMap<String, u64>,
     /// What happened, where somebody wants to know.
     pub(crate) trace: Option<Vec<String>>,
     /// Whether the run has come to its end.
@@ -120,6 +132,9 @@ impl World {
             oracle: Oracle::default(),
             host_up: false,
             reachable: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            last_contact: BTreeMap::new(),
+            isolated: BTreeMap::new(),
             trace: None,
             finished: false,
             acts_until: 0,
@@ -242,7 +257,9 @@ impl World {
             Event::Answer { write, pod, epoch, connections } => self.on_answer(write, &pod, epoch, connections),
             Event::Patience { write } => self.on_patience(write),
             Event::Trouble(trouble) => self.on_trouble(trouble),
+            Event::LookOut { pod, life } => self.look_out(&pod, life),
             Event::Heal(a, b) => self.set_cut(&a, &b, false),
+            Event::Rejoin(pod) => self.isolate(&pod, false),
             Event::Thaw(pod) => self.thaw(&pod),
             Event::HostUp(stale) => {
                 let (cache, from) = Cache::listed(&self.api, stale);
@@ -283,6 +300,24 @@ impl World {
             };
         }
         self.dolt.cut(a, b, cut);
+    }
+
+    /// Parts a pod from the operator, the API server and all other pods that there may be, or joins it again. Clients still reach it.
+    pub(crate) fn isolate(&mut self, pod: &str, cut: bool) {
+        let base = pod.rsplit_once('-').map_or(pod, |(base, _)| base);
+        let others = (0..4).map(|ordinal| format!("{base}-{ordinal}")).filter(|other| other != pod);
+        for other in others.chain([HOST.to_owned(), API.to_owned()]) {
+            self.set_cut(pod, &other, cut);
+        }
+        if cut {
+            self.isolated.entry(pod.into()).or_insert(self.now);
+        } else {
+            self.isolated.remove(pod);
+            // What is still cut off stays so from everybody.
+            for other in self.isolated.keys().cloned().collect::<Vec<_>>() {
+                self.isolate(&other, true);
+            }
+        }
     }
 
     /// Whether nothing passes between two parties.

@@ -25,21 +25,38 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::PrimaryKilled2)]
 #[case(Scenario::PrimaryKilled3)]
 #[case(Scenario::PrimaryFrozen3)]
+#[case(Scenario::PrimaryCutOff2)]
 #[case(Scenario::Switchover2)]
 #[case(Scenario::Switchover3)]
 #[case(Scenario::Update3)]
 #[case(Scenario::ScaleUp)]
 #[case(Scenario::ScaleDown)]
+#[case(Scenario::ScaleDownFromLast)]
+#[case(Scenario::CreateWithOtherPrimary)]
+#[case(Scenario::ReplicationOff)]
+#[case(Scenario::ReplicationOn)]
+#[case(Scenario::ReplicationOffAndOn)]
+#[case(Scenario::ReplicationKept)]
+#[case(Scenario::TakeOver2)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
 
 #[rstest]
+#[case(Scenario::PrimaryCutOff2)]
+#[case(Scenario::CutOffAlone2)]
 #[case(Scenario::Update2)]
 #[case(Scenario::Update3)]
 #[case(Scenario::Switchover3)]
 #[case(Scenario::ScaleUp)]
 #[case(Scenario::ScaleDown)]
+#[case(Scenario::ScaleDownFromLast)]
+#[case(Scenario::CreateWithOtherPrimary)]
+#[case(Scenario::ReplicationOff)]
+#[case(Scenario::ReplicationOn)]
+#[case(Scenario::ReplicationOffAndOn)]
+#[case(Scenario::ReplicationKept)]
+#[case(Scenario::TakeOver2)]
 fn without_faults_it_goes_as_wished(#[case] scenario: Scenario) {
     let schedules: Vec<Schedule> = (1..=10).map(|seed| Schedule::quiet(scenario, seed)).collect();
     assert_held(&explore(&schedules, &PLAIN));
@@ -83,7 +100,6 @@ fn a_schedule_is_one_run() {
 #[case(Mutant::LaterEpoch, Scenario::Switchover3, "epoch-recorded-before-use")]
 #[case(Mutant::NoStepDown, Scenario::Switchover3, "converges")]
 #[case(Mutant::WrongPod, Scenario::Switchover3, "converges")]
-#[case(Mutant::NoFence, Scenario::PrimaryFrozen3, "reconciler-healthy")]
 #[case(Mutant::NoLabels, Scenario::Create2, "converges")]
 #[case(Mutant::WrongLabels, Scenario::Create2, "converges")]
 #[case(Mutant::NoServices, Scenario::Switchover3, "converges")]

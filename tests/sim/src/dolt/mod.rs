@@ -50,6 +50,8 @@ pub struct Config {
     pub bootstrap_role: Role,
     /// Its epoch on an empty volume.
     pub bootstrap_epoch: u64,
+    /// Whether it has no part in a cluster: it takes writes, whatever its volume remembers, and sends them to nobody.
+    pub alone: bool,
 }
 
 /// What a primary knows of one database on one standby.
@@ -84,6 +86,7 @@ struct Server {
     volume: String,
     peers: Vec<String>,
     read_only: bool,
+    alone: bool,
     frozen: bool,
     hooks: BTreeMap<(String, String), Hook>,
     transition: Option<Transition>,
@@ -171,6 +174,9 @@ impl Dolt {
     /// Starts a server on a volume.
     pub fn start(&mut self, name: &str, volume: &str, config: &Config) {
         let kept = self.volumes.entry(volume.into()).or_default();
+        if config.alone {
+            return self.start_alone(name, volume);
+        }
         let (role, _) = *kept.state.get_or_insert((config.bootstrap_role, config.bootstrap_epoch));
         let databases: Vec<String> = kept.databases.keys().cloned().collect();
         self.lives += 1;
@@ -178,6 +184,7 @@ impl Dolt {
             volume: volume.into(),
             peers: config.peers.clone(),
             read_only: role != Role::Primary,
+            alone: false,
             frozen: false,
             hooks: BTreeMap::new(),
             transition: None,
@@ -194,6 +201,23 @@ impl Dolt {
         if role == Role::Primary {
             self.push_all(name);
         }
+    }
+
+    /// Without a cluster there is no role, and what the volume remembers of one stays as it is.
+    fn start_alone(&mut self, name: &str, volume: &str) {
+        self.lives += 1;
+        let server = Server {
+            volume: volume.into(),
+            peers: Vec::new(),
+            read_only: false,
+            alone: true,
+            frozen: false,
+            hooks: BTreeMap::new(),
+            transition: None,
+            life: self.lives,
+            connections: 0,
+        };
+        self.servers.insert(name.into(), server);
     }
 
     /// Ends a server. Its volume stays.
@@ -233,6 +257,13 @@ impl Dolt {
         self.volumes.remove(volume);
     }
 
+    /// Makes a primary that does not run come up as a standby.
+    pub(crate) fn give_way(&mut self, volume: &str) {
+        if let Some((role, _)) = self.volumes.get_mut(volume).and_then(|volume| volume.state.as_mut()) {
+            *role = Role::Standby;
+        }
+    }
+
     /// Whether a server runs, frozen or not.
     pub fn runs(&self, name: &str) -> bool {
         self.servers.contains_key(name)
@@ -243,9 +274,15 @@ impl Dolt {
         self.servers.get(name).is_some_and(|server| !server.frozen)
     }
 
-    /// Role and epoch of a running server.
+    /// Role and epoch of a running server in a cluster.
     pub fn state(&self, name: &str) -> Option<(Role, u64)> {
-        self.volumes.get(&self.servers.get(name)?.volume)?.state
+        let server = self.servers.get(name).filter(|server| !server.alone)?;
+        self.volumes.get(&server.volume)?.state
+    }
+
+    /// Whether a server runs without a cluster.
+    pub fn is_alone(&self, name: &str) -> bool {
+        self.servers.get(name).is_some_and(|server| server.alone)
     }
 
     /// What is on a volume.
@@ -272,7 +309,7 @@ impl Dolt {
     pub fn takes_writes(&self, name: &str) -> bool {
         self.answers(name)
             && self.servers.get(name).is_some_and(|server| !server.read_only)
-            && self.state(name).is_some_and(|(role, _)| role == Role::Primary)
+            && (self.is_alone(name) || self.state(name).is_some_and(|(role, _)| role == Role::Primary))
     }
 
     /// Writes to a database, which is made where it does not exist.

@@ -179,6 +179,9 @@ impl Dolt {
     }
 
     /// A server sends something to another: both look at what the other is. Gives whether it is taken.
+    ///
+    /// Roles are looked at before names are: a server follows a later epoch of one that its configuration does not know, takes nothing from it,
+    /// and does not tell it what it is itself.
     pub(super) fn contact(&mut self, from: &str, to: &str) -> Result<(), String> {
         if !self.connected(from, to) {
             return Err("rpc error: code = Unavailable desc = no connection".into());
@@ -193,6 +196,10 @@ impl Dolt {
             self.set(to, Role::Broken, epoch);
         } else if from_epoch > epoch {
             self.set(to, Role::Standby, from_epoch);
+        }
+        // Roles are looked at before keys: one that it does not know by its configuration can make it step down, and is told nothing for that.
+        if !self.servers.get(to).is_some_and(|server| server.peers.iter().any(|peer| peer == from)) {
+            return Err("rpc error: code = Unauthenticated desc = unauthenticated".into());
         }
         let (role, epoch) = self.state(to).unwrap_or((role, epoch));
         match role {

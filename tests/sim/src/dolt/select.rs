@@ -4,12 +4,12 @@
 use host::contract::{Argument, Rows, Value};
 
 use super::{
-    Dolt,
+    Dolt, Role,
     sql::{Answer, commits, hash, head},
 };
 
-/// How long ago something was last received, in whole seconds.
-const SILENCE: &str = "TIMESTAMPDIFF(SECOND,MAX(last_update),NOW())";
+/// How long ago something was last received, in microseconds.
+const SILENCE: &str = "TIMESTAMPDIFF(MICROSECOND,MAX(last_update),NOW(6))";
 
 type Row = Vec<(&'static str, Value)>;
 
@@ -37,8 +37,8 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
     }
     if query.columns == [SILENCE] {
-        let last = rows.iter().filter_map(|row| cell(row, "last_update").and_then(seconds)).max();
-        let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from(dolt.now / 1_000).unwrap_or_default() - last));
+        let last = dolt.last_heard(server);
+        let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
     }
     let mut answer = Vec::new();
@@ -66,7 +66,14 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
 
 /// A variable, a function or a number. Otherwise the server's error, or none for what the model does not know.
 fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Result<Value, Option<Answer>> {
-    let Some((role, epoch)) = dolt.state(server) else { return Err(Some(Answer::Lost)) };
+    if dolt.is_alone(server) && column.starts_with("@@global.dolt_cluster_role") {
+        return Err(Some(Answer::Error(1105, format!("Unknown system variable '{column}'"))));
+    }
+    let (role, epoch) = match dolt.state(server) {
+        Some(state) => state,
+        None if dolt.is_alone(server) => (Role::Standby, 0),
+        None => return Err(Some(Answer::Lost)),
+    };
     Ok(match column.to_ascii_lowercase().as_str() {
         "@@global.dolt_cluster_role" => Value::Text(role.to_string()),
         "@@global.dolt_cluster_role_epoch" => Value::Signed(i64::try_from(epoch).unwrap_or_default()),
@@ -113,16 +120,6 @@ fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) ->
 
 fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a Value> {
     row.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, value)| value)
-}
-
-/// A time as whole seconds since the model began.
-fn seconds(value: &Value) -> Option<i64> {
-    let Value::Text(text) = value else { return None };
-    let time = text.strip_prefix("2026-01-")?;
-    let (day, time) = time.split_once(' ')?;
-    let parts: Vec<i64> = [day].into_iter().chain(time.split(':')).map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    let [days, hours, minutes, seconds] = parts.as_slice() else { return None };
-    Some(((days - 1) * 24 + hours) * 3_600 + minutes * 60 + seconds)
 }
 
 fn text_of(value: &Value) -> Option<String> {

@@ -145,6 +145,12 @@ impl Dolt {
         Answer::Rows(Rows { columns: vec!["status".into()], rows: vec![vec![Value::Signed(0)]] })
     }
 
+    /// When a server was last sent something, or last sent something itself, in any database of users.
+    pub(super) fn last_heard(&self, name: &str) -> Option<u64> {
+        let hooks = self.servers.get(name)?.hooks.iter().filter(|((database, _), _)| !SYSTEM.contains(&database.as_str()));
+        hooks.filter_map(|(_, hook)| hook.last_success).max()
+    }
+
     /// What `dolt_cluster_status` says: a row for each database and standby.
     pub(super) fn status(&self, name: &str) -> Vec<Vec<(&'static str, Value)>> {
         let Some((server, (role, epoch))) = self.servers.get(name).zip(self.state(name)) else { return Vec::new() };

@@ -6,6 +6,7 @@ use crds::names;
 use host::{cluster::Stored, gateway::ObjectKey};
 use serde_json::{Value, json};
 
+use super::fence::Start;
 use crate::{
     api::key,
     dolt::{Config, Role},
@@ -179,11 +180,20 @@ impl World {
             // The one before it still has the volume.
             PodStep::Listen if self.dolt.runs(&name) => self.plan_pod(uid, 300, PodStep::Listen),
             PodStep::Listen => {
+                match self.before_start(&name) {
+                    Start::Now => {}
+                    Start::Wait => return self.plan_pod(uid, 300, PodStep::Listen),
+                    Start::Again => {
+                        let delay = self.wait(300..2_500);
+                        return self.plan_pod(uid, delay, PodStep::Listen);
+                    }
+                }
                 if let Ok(config) = self.config_of(uid) {
                     self.dolt.start(&name, &names_of_claim(&name), &config);
                     if let Some(run) = self.pods.get_mut(uid) {
                         run.running_since = Some(now);
                     }
+                    self.start_looking(&name);
                     let state = self.dolt.state(&name);
                     self.say(|| {
                         format!("{name} listens as {}", state.map_or_else(String::new, |(role, epoch)| format!("{role} of epoch {epoch}")))
@@ -303,6 +313,7 @@ impl World {
             peers: after("- name:"),
             bootstrap_role: if role.as_deref() == Some("primary") { Role::Primary } else { Role::Standby },
             bootstrap_epoch: after("bootstrap_epoch:").pop().and_then(|epoch| epoch.parse().ok()).unwrap_or_default(),
+            alone: !text.lines().any(|line| line == "cluster:"),
         })
     }
 

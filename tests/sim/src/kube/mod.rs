@@ -1,6 +1,7 @@
 //! The controllers of Kubernetes as far as a DoltDB needs them: StatefulSets, kubelets, Services. They act on the model API server, and start
 //! and stop model servers. They know nothing of what the operator wants.
 
+mod fence;
 mod kubelet;
 mod services;
 mod stateful_sets;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crds::names;
 use host::{
-    contract::{Argument, Effect, Execution, Value},
+    contract::{Argument, Effect, Execution, Task, Value},
     gateway::ObjectKey,
 };
 use serde_json::Value as Json;
@@ -16,6 +16,9 @@ use crate::{dolt::Role, world::World};
 /// For how long a server must have been within reach before it counts as one whose data an election has to respect, in milliseconds: a
 /// decision takes a moment, and rests on what was seen before it.
 const REACH: u64 = 5_000;
+
+/// How long a primary that is cut off may go on, in milliseconds.
+const STOPPED: u64 = 9_000;
 
 /// What did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(crate) struct Oracle {
     pub(crate) violation: Option<Violation>,
     /// Servers that have become primary, by epoch.
     promoted: BTreeMap<u64, String>,
+    /// Writes that are in what a replaced primary has kept.
+    kept: BTreeSet<u64>,
     /// Writes that nobody could have kept.
     excused: BTreeSet<u64>,
     /// The epoch of the primary, by the status.
@@ -45,6 +50,11 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
+    /// The epoch that the status says.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
     /// For another run from here.
     pub(crate) fn begin_again(&mut self) {
         self.settled = None;
@@ -64,8 +74,11 @@ impl World {
         self.oracle.violation.get_or_insert(Violation { oracle, message });
     }
 
-    /// The primary of the highest epoch.
+    /// The primary of the highest epoch, or the server that is alone.
     pub(crate) fn leader(&self) -> Option<String> {
+        if let Some(alone) = self.dolt.running().find(|pod| self.dolt.is_alone(pod)) {
+            return Some(alone.clone());
+        }
         let states = self.dolt.running().filter_map(|pod| Some((self.dolt.state(pod)?, pod)));
         states.filter(|((role, _), _)| *role == Role::Primary).max_by_key(|((_, epoch), _)| *epoch).map(|(_, pod)| pod.clone())
     }
@@ -93,6 +106,11 @@ impl World {
 
     /// A write was acknowledged: nobody may have taken over from this server by then.
     pub(crate) fn on_acknowledged(&mut self, write: u64, pod: &str, epoch: u64) {
+        // A server without others has nobody who could take its place, and goes on.
+        if let Some(since) = self.isolated.get(pod).filter(|since| self.now - **since > STOPPED && !self.dolt.is_alone(pod)) {
+            let message = format!("{pod} acknowledged write {write}, {} ms after it was cut off", self.now - since);
+            return self.violated("cut-off-stops", message);
+        }
         let later = self.oracle.promoted.range(epoch + 1..).next().map(|(epoch, other)| (*epoch, other.clone()));
         if let Some((later, other)) = later
             && self.client.acknowledged.values().any(|(_, at)| *at == later)
@@ -128,7 +146,7 @@ impl World {
     /// An effect is about to happen.
     pub(crate) fn on_effect(&mut self, effect: &Effect) {
         match effect {
-            Effect::Sql(execution) => self.on_execution(execution),
+            Effect::Sql(execution) | Effect::Start(Task { execution, .. }) => self.on_execution(execution),
             Effect::Delete(deletion) if deletion.object.kind == "Pod" => {
                 let key = ObjectKey::from(&deletion.object);
                 if let Some(why_not) = self.needless_restart(&key) {
@@ -183,6 +201,12 @@ impl World {
     /// A fault has touched a pod.
     pub(crate) fn excuse_pod(&mut self, pod: &str) {
         self.oracle.touched.insert(pod.into());
+    }
+
+    /// What is on this volume is kept aside.
+    pub(crate) fn keep_volume(&mut self, pod: &str) {
+        let writes = self.written(&volume_of(pod));
+        self.oracle.kept.extend(writes);
     }
 
     /// What is on this volume alone is going to be lost.

@@ -64,6 +64,9 @@ impl World {
         if running != wanted {
             return Some(format!("{running:?} run, {wanted:?} should"));
         }
+        if !body["spec"]["replication"]["enabled"].as_bool().unwrap_or_default() {
+            return self.unsettled_alone(&key.name, &running);
+        }
         let primaries: Vec<&String> =
             running.iter().filter(|pod| self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary)).collect();
         let [primary] = primaries.as_slice() else { return Some(format!("primaries are {primaries:?}")) };
@@ -91,6 +94,26 @@ impl World {
         self.outdated_pod().or_else(|| self.expected_primary(primary))
     }
 
+    /// The same without replication.
+    fn unsettled_alone(&self, name: &str, running: &[String]) -> Option<String> {
+        if let Some(clustered) = running.iter().find(|pod| !self.dolt.is_alone(pod)) {
+            return Some(format!("{clustered} has part in a cluster"));
+        }
+        let services: Vec<&String> = self.api.all("Service").map(|(key, _)| &key.name).collect();
+        let wanted = [names::standalone_service(name), names::internal_service(name)];
+        if services != wanted.iter().collect::<Vec<_>>() {
+            return Some(format!("there are the Services {services:?}"));
+        }
+        if self.behind_primary() != running {
+            return Some(format!("{running:?} run, behind the Service are {:?}", self.behind_primary()));
+        }
+        if let Some((budget, _)) = self.api.all("PodDisruptionBudget").next() {
+            return Some(format!("there is still {}", budget.name));
+        }
+        let labelled = self.api.all("Pod").find(|(_, pod)| pod.header.labels.iter().any(|(label, _)| label == names::LABEL_CLUSTER_ROLE));
+        labelled.map(|(key, _)| format!("{} has a role", key.name)).or_else(|| self.outdated_pod())
+    }
+
     fn outdated_pod(&self) -> Option<String> {
         let (_, set) = self.api.all("StatefulSet").next()?;
         let revision = &set.body["status"]["updateRevision"];
@@ -107,7 +130,7 @@ impl World {
     fn check_writes(&mut self) {
         let Some(primary) = self.leader() else { return };
         let has = self.written(&volume_of(&primary));
-        let lost = self.missing_in(&has).find(|(write, _)| !self.oracle.excused.contains(write));
+        let lost = self.missing_in(&has).find(|(write, _)| !self.oracle.excused.contains(write) && !self.oracle.kept.contains(write));
         if let Some((write, (pod, epoch))) = lost {
             let message = format!("write {write}, acknowledged by {pod} at epoch {epoch}, is not on {primary} at the end");
             return self.violated("no-acknowledged-write-lost", message);
