@@ -1,4 +1,4 @@
-//! Builds the reconcilers: each crate below `guests/` that makes a cdylib becomes one component.
+//! Builds the reconcilers: each crate below `guests/` that makes a cdylib becomes one component. So does one below another folder, if asked.
 //! Knows nothing about what they reconcile.
 
 use std::fs;
@@ -43,21 +43,26 @@ struct Target {
 /// # Errors
 /// When one doesn't build, isn't a valid component, or imports something outside the contract.
 pub(crate) fn build(cache: &Cache) -> Result<PathBuf> {
-    preflight::demand("building the guests", &preflight::for_guests(), "")?;
-    let metadata = output(cargo::product(cache).args(["metadata", "--no-deps", "--format-version", "1", "--quiet"]))?;
-    let names = guests(&serde_json::from_str(&metadata).context("read the workspace's metadata")?);
-    ensure!(!names.is_empty(), "no crate below guests/ makes a cdylib");
     let folder = cache.target().join("modules");
-    fs::create_dir_all(&folder)?;
+    let names = build_below(cache, &repo::path("guests"), &folder)?;
+    remove_others(&folder, &names)?;
+    Ok(folder)
+}
+
+/// Builds the reconcilers below a folder of the workspace into another folder, and gives their names.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_below(cache: &Cache, sources: &Path, folder: &Path) -> Result<Vec<String>> {
+    preflight::demand("building the guests", &preflight::for_guests(), "")?;
+    let sources = sources.canonicalize().with_context(|| format!("find {}", sources.display()))?;
+    let metadata = output(cargo::product(cache).args(["metadata", "--no-deps", "--format-version", "1", "--quiet"]))?;
+    let names = guests(&serde_json::from_str(&metadata).context("read the workspace's metadata")?, &sources);
+    ensure!(!names.is_empty(), "no crate of the workspace below {} makes a cdylib", sources.display());
+    fs::create_dir_all(folder)?;
     for name in &names {
         say(format_args!("building the guest {name}"));
-        let mut build = cargo::product(cache);
-        build.args(["build", "--quiet", "--profile", "guest", "--target", "wasm32-unknown-unknown", "--package", name]);
-        build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remap());
-        run(&mut build)?;
-        let module = cache.target().join("wasm32-unknown-unknown/guest").join(format!("{}.wasm", name.replace('-', "_")));
-        let component = component(&fs::read(&module).with_context(|| format!("read {}", module.display()))?)
-            .with_context(|| format!("make a component of the guest {name}"))?;
+        let component = build_one(cache, name, "guest")?;
         let file = folder.join(format!("{name}.wasm"));
         // Somebody may be reading the previous one.
         let partial = folder.join(format!(".{name}.{}.partial", std::process::id()));
@@ -65,8 +70,22 @@ pub(crate) fn build(cache: &Cache) -> Result<PathBuf> {
         fs::rename(&partial, &file)?;
         say(format_args!("  {}: {}", file.display(), sizes(&component)));
     }
-    remove_others(&folder, &names)?;
-    Ok(folder)
+    Ok(names)
+}
+
+/// Builds one reconciler by a profile, and gives the component.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_one(cache: &Cache, name: &str, profile: &str) -> Result<Vec<u8>> {
+    let mut build = cargo::product(cache);
+    build.args(["build", "--quiet", "--profile", profile, "--target", "wasm32-unknown-unknown", "--package", name]);
+    build.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", remap());
+    run(&mut build)?;
+    let folder = cache.target().join("wasm32-unknown-unknown").join(profile);
+    let module = folder.join(format!("{}.wasm", name.replace('-', "_")));
+    component(&fs::read(&module).with_context(|| format!("read {}", module.display()))?)
+        .with_context(|| format!("make a component of the guest {name}"))
 }
 
 /// Copies all components of a folder into another one, which is made where it isn't there.
@@ -100,10 +119,9 @@ fn remap() -> String {
     format!("--remap-path-prefix={}=.{registry}", repo::root().display())
 }
 
-fn guests(metadata: &Metadata) -> Vec<String> {
-    let below = repo::path("guests");
+fn guests(metadata: &Metadata, below: &Path) -> Vec<String> {
     let guest = |package: &&Package| {
-        package.manifest_path.starts_with(&below)
+        package.manifest_path.starts_with(below)
             && package.targets.iter().any(|target| target.crate_types.iter().any(|kind| kind == "cdylib"))
     };
     let mut names = metadata.packages.iter().filter(guest).map(|package| package.name.clone()).collect::<Vec<_>>();
@@ -169,16 +187,28 @@ fn sizes(component: &[u8]) -> String {
 }
 
 fn compressed(bytes: &[u8]) -> Result<usize> {
+    packed(bytes, 19).map(|packed| packed.len())
+}
+
+/// The bytes as zstd of that level.
+///
+/// # Errors
+/// When there is no zstd.
+pub(crate) fn packed(bytes: &[u8], level: u32) -> Result<Vec<u8>> {
     use std::io::{Read, Write};
-    let mut zstd =
-        Command::new("zstd").args(["-19", "-q", "-c"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("no zstd")?;
+    let mut zstd = Command::new("zstd")
+        .args([&format!("-{level}"), "-q", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("no zstd")?;
     let (Some(mut input), Some(mut result)) = (zstd.stdin.take(), zstd.stdout.take()) else { bail!("no pipes") };
     let bytes = bytes.to_vec();
     let writer = std::thread::spawn(move || input.write_all(&bytes));
     let mut packed = Vec::new();
     result.read_to_end(&mut packed)?;
     ensure!(zstd.wait()?.success() && writer.join().is_ok_and(|written| written.is_ok()), "zstd failed");
-    Ok(packed.len())
+    Ok(packed)
 }
 
 #[cfg(test)]
@@ -198,7 +228,7 @@ mod tests {
             package("sdk", "guests/sdk", "lib"),
             package("c", "c", "cdylib"),
         ];
-        assert_eq!(guests(&Metadata { packages }), ["a", "b"]);
+        assert_eq!(guests(&Metadata { packages }, &repo::path("guests")), ["a", "b"]);
     }
 
     #[test]

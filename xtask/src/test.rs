@@ -1,9 +1,9 @@
 //! `cargo xtask test`: guests, then every test that needs no cluster, then the end-to-end tests on a cluster of their own.
 //! Knows how tests are found and what they are given, not what they prove.
 //!
-//! Tests are given these variables: `MODULES_DIR` (folder of the guests' components), `DOLT_BIN` (a Dolt 1.83.2) and `HELM`.
+//! Tests are given these variables: `MODULES_DIR` (folder of the guests' components), `DOLT_BIN` (a Dolt 1.83.2), `REGISTRY_BIN` and `HELM`.
 //! End-to-end tests run inside the cluster, so its addresses and names are theirs, with `kubectl`, `helm`, `dolt` and `iptables`
-//! on `PATH`, and also: `KUBECONFIG`, `DOLT_IMAGE`, `OPERATOR_IMAGE`, `OPERATOR_NAMESPACE`.
+//! on `PATH`, and also: `KUBECONFIG`, `OPERATOR_BIN_DIR`, `DOLT_IMAGE`, `OPERATOR_IMAGE`, `OPERATOR_NAMESPACE`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -107,9 +107,13 @@ fn parts(cache: &Cache, cluster: &Cluster, wish: &Wish, tally: &mut Tally) -> Re
 
 fn without_cluster(cache: &Cache, wish: &Wish, modules: &Path, tally: &mut Tally) -> Result<()> {
     let tools = match preflight::for_programs().first() {
-        None => Some((programs::dolt(cache)?.join("dolt"), programs::helm(cache)?.join("helm"))),
+        None => {
+            let program = |folder: PathBuf, name: &str| folder.join(name);
+            let registry = program(programs::registry(cache)?, "registry");
+            Some((program(programs::dolt(cache)?, "dolt"), program(programs::helm(cache)?, "helm"), registry))
+        }
         Some(missing) => {
-            tally.skipped.push(format!("{}, which need a Dolt server or helm ({missing})", NEED_TOOLS.join(" and ")));
+            tally.skipped.push(format!("{}, which need a Dolt server, a registry or helm ({missing})", NEED_TOOLS.join(" and ")));
             None
         }
     };
@@ -124,14 +128,18 @@ fn without_cluster(cache: &Cache, wish: &Wish, modules: &Path, tally: &mut Tally
     let mut units = cargo::product(cache);
     units.args(["test", "--release", "--workspace", "--exclude", "e2e", "--exclude", "xtask"]);
     match &tools {
-        Some((dolt, helm)) => units.env("DOLT_BIN", dolt).env("HELM", helm),
+        Some((dolt, helm, registry)) => units.env("DOLT_BIN", dolt).env("HELM", helm).env("REGISTRY_BIN", registry),
         None => units.args(NEED_TOOLS.iter().flat_map(|package| ["--exclude", package])),
     };
-    units.args(["--no-fail-fast", "--"]).args(&filter).env("MODULES_DIR", modules);
+    if output(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+        tally.skipped.push("the example in Python (python3 with pip: apt-get install python3-pip)".to_owned());
+        units.env("WITHOUT_PIP", "1");
+    }
+    units.args(["--no-fail-fast", "--"]).args(&filter).env("MODULES_DIR", modules).env("XTASK", std::env::current_exe()?);
     tally.part("no cluster", &mut units)
 }
 
-/// The packages whose tests need a program that is built from Go modules: one starts Dolt servers, one renders the chart.
+/// The packages whose tests need a program that is built from Go modules: one starts Dolt servers, one renders the chart and starts a registry.
 const NEED_TOOLS: [&str; 2] = ["sql-tests", "doltdb-operator"];
 
 const END_TO_END: &str = "end to end";
@@ -148,6 +156,8 @@ fn end_to_end(cache: &Cache, wish: &Wish, cluster: &Cluster, binaries: &[PathBuf
         let mut tests = cluster.command(binary)?;
         tests.arg("--test-threads").arg(wish.threads.to_string()).args(&wish.filter);
         tests.env("MODULES_DIR", modules).env("DOLT_BIN", cluster.bin().join("dolt"));
+        tests.env("REGISTRY_BIN", programs::registry(cache)?.join("registry")).env("OPERATOR_BIN_DIR", cache.target().join("release"));
+        tests.env("XTASK", std::env::current_exe()?);
         tell(&mut tests, &image);
         tally.part(END_TO_END, &mut tests)?;
     }

@@ -69,5 +69,21 @@ umask 022
 keep scheduler kube-scheduler --kubeconfig admin.kubeconfig --leader-elect=false --bind-address 127.0.0.1 --kube-api-qps 200 --kube-api-burst 400
 keep proxy kube-proxy --kubeconfig admin.kubeconfig --proxy-mode iptables --hostname-override {{NAME}} --cluster-cidr {{PODS}} \
   --iptables-min-sync-period 100ms --conntrack-max-per-core 0 --conntrack-tcp-timeout-established 0 --conntrack-tcp-timeout-close-wait 0
+# Storage with snapshots and volumes that grow. It starts when the rest is up, so nobody waits for it who does not use it.
+(
+  until [ -e up ]; do sleep 0.5; done
+  driver=hostpath.csi.doltdb-operator.dev
+  socket=/var/lib/kubelet/plugins/$driver/csi.sock
+  export GOMAXPROCS=1
+  keep csi-driver csi-driver --node {{NAME}} --state "$state/csi" --endpoint "$socket" \
+    --registration "/var/lib/kubelet/plugins_registry/$driver-reg.sock"
+  until kubectl --kubeconfig admin.kubeconfig apply -f "$bin/csi-definitions.yaml" &&
+    kubectl --kubeconfig admin.kubeconfig apply -f csi.yaml; do sleep 1; done > log/csi.log 2>&1
+  for sidecar in csi-provisioner csi-snapshotter; do
+    keep "$sidecar" "$sidecar" --kubeconfig admin.kubeconfig --csi-address "$socket"
+  done
+  keep csi-resizer csi-resizer --kubeconfig admin.kubeconfig --csi-address "$socket" --handle-volume-inuse-error=false
+  keep snapshot-controller snapshot-controller --kubeconfig admin.kubeconfig
+) &
 # The shell collects whatever is orphaned in this pid namespace while it waits.
 wait

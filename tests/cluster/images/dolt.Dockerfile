@@ -1,5 +1,5 @@
-# Stands in for docker.io/dolthub/dolt: the same program, the same paths (dolt in /usr/local/bin, tini and
-# /bin/sh on PATH), on the same Debian release.
+# Stands in for docker.io/dolthub/dolt: the same program, the same paths (dolt in /usr/local/bin, tini,
+# /bin/sh and bash on PATH), on the same Debian release.
 FROM scratch
 COPY rootfs /
 COPY dolt /usr/local/bin/dolt

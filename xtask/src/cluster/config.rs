@@ -24,6 +24,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("pods.conflist", "cni/10-pods.conflist"),
     ("kubelet.yaml", "kubelet.yaml"),
     ("addons.yaml", "addons.yaml"),
+    ("csi.yaml", "csi.yaml"),
 ];
 
 /// The values of one cluster.

@@ -86,7 +86,8 @@ impl Cluster {
         preflight::demand("the development cluster", &preflight::for_cluster(), "")?;
         let _lock = self.lock()?;
         debian::install(&self.cache)?;
-        let programs = [programs::kubernetes(&self.cache)?, programs::dolt(&self.cache)?, programs::helm(&self.cache)?];
+        let [provisioner, csi] = programs::csi(&self.cache)?;
+        let programs = [programs::kubernetes(&self.cache)?, programs::dolt(&self.cache)?, programs::helm(&self.cache)?, provisioner, csi];
         let images = [base::pause(&self.cache)?, base::coredns(&self.cache)?, base::dolt(&self.cache)?];
         let config = config::Config::new(self, &images[1]);
         let digest = config.digest(&programs, &images)?;
@@ -154,7 +155,8 @@ impl Cluster {
                 .context("DNS")?;
             say(format_args!("names resolve; cluster {} is up", self.name));
             match loading.join() {
-                Ok(loaded) => loaded,
+                // What is not needed by everybody starts now: node.sh waits for this file.
+                Ok(loaded) => loaded.and_then(|()| Ok(fs::write(self.folder.join("up"), "")?)),
                 Err(_) => bail!("loading the images panicked"),
             }
         })

@@ -55,7 +55,7 @@ pub(crate) fn coredns(cache: &Cache) -> Result<Image> {
 /// # Errors
 /// When it can't be built.
 pub(crate) fn dolt(cache: &Cache) -> Result<Image> {
-    let packages = ["base-files", "coreutils", "dash", "grep", "libc6", "sed", "tini"];
+    let packages = ["base-files", "bash", "coreutils", "dash", "grep", "libc6", "sed", "tini"];
     let rootfs = debian::tree(cache, "shell", &packages)?;
     build(cache, "dolt", &[DOLT, DOLT_OF_SAMPLES], &[("rootfs", rootfs), ("dolt", programs::dolt(cache)?.join("dolt"))])
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 
 use super::{Build, Files, Image, base};
 use crate::cache::{Cache, digest};
-use crate::run::say;
+use crate::run::{output, say};
 use crate::{cargo, guests, repo};
 
 /// Where the image is called in development; the tag changes with what is in it.
@@ -40,7 +41,7 @@ fn image(cache: &Cache, binary: &Path, modules: &Path) -> Result<Image> {
         for (file, name) in contents.iter().zip(&names) {
             fs::copy(file, folder.join("out/modules").join(name))?;
         }
-        Ok(())
+        output(Command::new(folder.join("out/doltdb-operator")).arg("compile-modules").arg(folder.join("out/modules"))).map(drop)
     };
     let tag = format!("{REPOSITORY}:dev-{digest}");
     let build = Build {

@@ -1,4 +1,4 @@
-//! Programs built from source with pinned modules: Kubernetes, Dolt, CoreDNS, helm, and the pause program.
+//! Programs built from source with pinned modules: Kubernetes, Dolt, CoreDNS, storage with snapshots, helm, a registry, and the pause program.
 //! Each is kept in the cache under a digest of what it was built from. Knows nothing about how they are run.
 
 use std::fs;
@@ -6,11 +6,11 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::cache::{Cache, digest};
 use crate::repo;
-use crate::run::{logged, say};
+use crate::run::{logged, output, say};
 use crate::tools::debian::find;
 
 /// The release whose modules `tests/cluster/programs/kube/go.mod` requires.
@@ -54,6 +54,50 @@ pub(crate) fn coredns(cache: &Cache) -> Result<PathBuf> {
     go(cache, "coredns", "CoreDNS (about 3 minutes on 2 cores, once)", &["-ldflags", "-s -w", "."], "0", |_| Ok(()))
 }
 
+/// Two folders with the programs of storage with snapshots: the driver for tests, the sidecars, and the controller of snapshots with its
+/// definitions. csi-provisioner has a module of its own, because its libraries are a release behind.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn csi(cache: &Cache) -> Result<[PathBuf; 2]> {
+    let provisioner = ["-ldflags", "-s -w", "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"];
+    let snapshotter = "github.com/kubernetes-csi/external-snapshotter";
+    let controllers = ["csi-snapshotter", "snapshot-controller"].map(|program| format!("{snapshotter}/v8/cmd/{program}"));
+    let resizer = "github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer";
+    let arguments = ["-ldflags", "-s -w", ".", resizer, &controllers[0], &controllers[1]];
+    let hint = |what: &str| format!("{what} (about 4 minutes on 2 cores, once)");
+    Ok([
+        go(cache, "csi-provisioner", &hint("csi-provisioner"), &provisioner, "0", |_| Ok(()))?,
+        go(cache, "csi", &hint("the storage driver and its sidecars"), &arguments, "0", |partial| {
+            fs::rename(partial.join("csi"), partial.join("csi-driver"))?;
+            definitions(&format!("{snapshotter}/client/v8"), partial)
+        })?,
+    ])
+}
+
+/// The definitions of VolumeSnapshots, as their module brings them, in one file.
+fn definitions(module: &str, partial: &Path) -> Result<()> {
+    let mut go = Command::new(find("go").unwrap_or_else(|| "go".into()));
+    go.current_dir(repo::path(FOLDER).join("csi")).env("GOFLAGS", "-mod=readonly");
+    let folder = output(go.args(["list", "-m", "-f", "{{.Dir}}", module]))?;
+    let folder = Path::new(folder.trim()).join("config/crd");
+    let mut text = String::new();
+    for kind in ["volumesnapshotclasses", "volumesnapshotcontents", "volumesnapshots"] {
+        let file = folder.join(format!("snapshot.storage.k8s.io_{kind}.yaml"));
+        text.push_str(&fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?);
+        text.push_str("\n---\n");
+    }
+    Ok(fs::write(partial.join("csi-definitions.yaml"), text)?)
+}
+
+/// A folder with the program `registry`, which tests push artifacts to.
+///
+/// # Errors
+/// When the build fails.
+pub(crate) fn registry(cache: &Cache) -> Result<PathBuf> {
+    go(cache, "registry", "the registry (about 1 minute on 2 cores, once)", &["-ldflags", "-s -w", "."], "0", |_| Ok(()))
+}
+
 /// A folder with the program `helm`.
 ///
 /// # Errors
@@ -90,7 +134,8 @@ fn go(cache: &Cache, name: &str, hint: &str, arguments: &[&str], cgo: &str, fini
         let mut go = Command::new(find("go").unwrap_or_else(|| "go".into()));
         // Read-only: go.sum pins every module, and a build never changes the checkout.
         go.current_dir(&source).env("GOFLAGS", "-mod=readonly").env("CGO_ENABLED", cgo);
-        go.args(["build", "-o"]).arg(partial.join(name)).args(arguments);
+        // With a slash at its end it is a folder, in which each program has its own name.
+        go.args(["build", "-o"]).arg(partial.join("")).args(arguments);
         logged(&mut go, &log(cache, name)?)?;
         finish(partial)
     })

@@ -1,5 +1,8 @@
-//! `cargo xtask bench`: measurements on a cluster with the operator of this checkout, and the pages in `docs/` that they write.
+//! `cargo xtask bench`: measurements of this checkout, most on a cluster, and the pages in `docs/` that they write.
 //! Knows how a measuring program is started and what it is told, not what it measures.
+
+pub(crate) mod performance;
+pub(crate) mod start;
 
 use std::process::Command;
 
