@@ -10,8 +10,9 @@ pub const ADMIN: &str = "admin";
 /// Its password. It looks like nothing else, so that it would be found wherever it doesn't belong.
 pub const PASSWORD: &str = "Xq7-quartz-Lantern-93";
 
-/// Image and version of the Dolt that the cluster has.
-fn image() -> (String, String) {
+/// Repository and tag of the image with Dolt that the cluster has.
+#[must_use]
+pub fn image() -> (String, String) {
     let image = env::var("DOLT_IMAGE").unwrap_or_else(|_| "docker.io/dolthub/dolt:1.83.2".to_owned());
     let (repository, tag) = image.rsplit_once(':').unwrap_or((&image, "1.83.2"));
     (repository.to_owned(), tag.to_owned())

@@ -56,8 +56,10 @@ pub(crate) fn resource(kind: &str) -> ApiResource {
         "StatefulSet" | "Deployment" => ("apps", "v1"),
         "PodDisruptionBudget" => ("policy", "v1"),
         "Lease" => ("coordination.k8s.io", "v1"),
-        "Role" | "RoleBinding" => ("rbac.authorization.k8s.io", "v1"),
+        "Role" | "RoleBinding" | "ClusterRoleBinding" => ("rbac.authorization.k8s.io", "v1"),
         "StorageClass" => ("storage.k8s.io", "v1"),
+        "VolumeSnapshot" => ("snapshot.storage.k8s.io", "v1"),
+        "CronJob" => ("batch", "v1"),
         _ => ("", "v1"),
     };
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))

@@ -13,6 +13,7 @@ use kube::{
 };
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     Cluster, MINUTE,
@@ -26,6 +27,13 @@ pub struct Operator {
     pods: Api<Pod>,
     leases: Api<Lease>,
     deployments: Api<Deployment>,
+}
+
+/// A crash, by what the kubelet had counted until then: the status says for a while that all is well.
+#[derive(Debug, Clone)]
+pub struct Crashed {
+    pod: String,
+    restarts: i32,
 }
 
 impl Operator {
@@ -121,23 +129,34 @@ impl Operator {
     ///
     /// # Errors
     /// When there is no leader, or its process isn't found.
-    pub async fn crash(&self) -> Result<()> {
-        signal(&self.leader().await?, Signal::KILL)
+    pub async fn crash(&self) -> Result<Crashed> {
+        let leader = self.leader().await?;
+        signal(&leader, Signal::KILL)?;
+        Ok(Crashed { pod: leader.name_any(), restarts: restarts(&leader) })
     }
 
-    /// Waits until a crashed operator is back: the container was started anew, and it leads again.
+    /// Waits until a crashed operator is back: the container was started anew, and it leads again. One that has crashed before is kept
+    /// waiting by the kubelet.
     ///
     /// # Errors
     /// When it isn't.
-    pub async fn back(&self) -> Result<()> {
-        wait_for("the operator was started again", MINUTE, async || {
+    pub async fn back(&self, crashed: &Crashed) -> Result<()> {
+        wait_for("the operator was started again", 3 * MINUTE, async || {
             let pods = self.list().await?;
-            let restarted = pods.iter().any(|pod| restarts(pod) > 0 && is_ready(pod));
-            ensure!(restarted, "no container was started again yet");
+            let again = |pod: &Pod| pod.name_any() == crashed.pod && restarts(pod) > crashed.restarts && is_ready(pod);
+            ensure!(pods.iter().any(again), "the container of {} was not started again yet", crashed.pod);
             Ok(())
         })
         .await?;
         self.settled().await
+    }
+
+    /// The log of the leader's process, from its start.
+    ///
+    /// # Errors
+    /// When there is no leader, or no log.
+    pub async fn log(&self) -> Result<String> {
+        Ok(self.pods.logs(&self.leader().await?.name_any(), &LogParams::default()).await?)
     }
 
     /// Takes the leader away without giving it a chance to say anything, and gives its pod's name.
@@ -165,6 +184,34 @@ impl Operator {
         .await
     }
 
+    /// Makes way for somebody else who stands for the same Lease, as another operator would, until the [`Rival`] ends. Gives it when our operator
+    /// has seen it.
+    ///
+    /// # Errors
+    /// When the Lease can't be written, or ours does not stand back.
+    pub async fn make_way(&self) -> Result<Rival> {
+        let leases = self.leases.list(&ListParams::default()).await?.items;
+        let [lease] = leases.as_slice() else { bail!("there are {} leases, not 1", leases.len()) };
+        let (name, api) = (lease.name_any(), self.leases.clone());
+        hold(&api, &name, RIVAL).await?;
+        let renewing = tokio::spawn(async move {
+            loop {
+                sleep(Duration::from_secs(2)).await;
+                // A renewal that fails is made up for by the next one.
+                let _ = hold(&api, &name, RIVAL).await;
+            }
+        });
+        let rival = Rival { renewing, lease: lease.name_any(), leases: self.leases.clone() };
+        wait_for("the operator stands back", MINUTE, async || {
+            let words = self.last_words(20).await?;
+            let (lost, won) = (words.rfind("leadership lost"), words.rfind("leadership acquired"));
+            ensure!(lost.is_some() && lost > won, "it has not lost its leadership: {words}");
+            Ok(())
+        })
+        .await?;
+        Ok(rival)
+    }
+
     /// The last lines of each pod's log.
     ///
     /// # Errors
@@ -184,6 +231,40 @@ impl Operator {
         let labels: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
         Ok(self.pods.list(&ListParams::default().labels(&labels.join(","))).await?.items)
     }
+}
+
+/// Who holds the Lease in the place of the operator.
+const RIVAL: &str = "former-operator_0";
+
+/// Somebody else who holds the operator's Lease. When it is dropped, the Lease expires.
+pub struct Rival {
+    renewing: JoinHandle<()>,
+    lease: String,
+    leases: Api<Lease>,
+}
+
+impl Rival {
+    /// Gives the Lease back, as an operator does that ends in good order.
+    ///
+    /// # Errors
+    /// When the Lease can't be written.
+    pub async fn end(self) -> Result<()> {
+        self.renewing.abort();
+        hold(&self.leases, &self.lease, "").await
+    }
+}
+
+impl Drop for Rival {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+async fn hold(leases: &Api<Lease>, name: &str, holder: &str) -> Result<()> {
+    let now = k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string();
+    let spec = json!({"holderIdentity": holder, "leaseDurationSeconds": 15, "acquireTime": now, "renewTime": now});
+    leases.patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+    Ok(())
 }
 
 fn is_ready(pod: &Pod) -> bool {

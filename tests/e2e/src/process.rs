@@ -1,6 +1,6 @@
 //! The processes in a pod. They are among this machine's: the tests run in the cluster's namespaces.
 
-use std::{fs, time::Duration};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
@@ -32,6 +32,19 @@ impl Namespace {
         self.signal(pod, Signal::CONT).await
     }
 
+    /// What a command in a pod's container says, as `kubectl exec` would run it.
+    ///
+    /// # Errors
+    /// When there is no such pod, or the command fails.
+    pub async fn exec(&self, pod: &str, command: &[&str]) -> Result<String> {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.name);
+        let process = processes(&pods.get(pod).await?)?.into_iter().next().with_context(|| format!("pod {pod} has no process"))?;
+        let target = process.as_raw_nonzero().to_string();
+        let output = Command::new("nsenter").args(["--target", &target, "--mount", "--"]).args(command).env("HOME", "/tmp").output()?;
+        ensure!(output.status.success(), "{} in {pod}: {}", command.join(" "), String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     async fn signal(&self, pod: &str, number: Signal) -> Result<()> {
         let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), &self.name);
         signal(&pods.get(pod).await?, number)
@@ -40,10 +53,10 @@ impl Namespace {
 
 /// Sends a signal to all processes of a pod's containers.
 pub(crate) fn signal(pod: &Pod, signal: Signal) -> Result<()> {
-    for pid in processes(pod)? {
-        match kill_process(pid, signal) {
+    for process in processes(pod)? {
+        match kill_process(process, signal) {
             Err(Errno::SRCH) => {}
-            outcome => outcome.with_context(|| format!("cannot signal process {}", pid.as_raw_nonzero()))?,
+            outcome => outcome.with_context(|| format!("cannot signal process {}", process.as_raw_nonzero()))?,
         }
     }
     Ok(())
@@ -63,7 +76,7 @@ pub(crate) fn cpu(pod: &Pod) -> Result<Duration> {
     Ok(Duration::from_millis(ticks * MILLIS_PER_TICK))
 }
 
-/// The processes of a pod's containers.
+/// All processes of a pod's containers.
 fn processes(pod: &Pod) -> Result<Vec<Pid>> {
     let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
     let containers: Vec<_> =

@@ -192,10 +192,11 @@ async fn after_a_crash(operator: &Operator, map: &ModuleMap) -> Result<()> {
     let admin = operator.admin().await?;
     let before = active(&admin).await?;
     drop(admin);
-    operator.crash().await?;
-    operator.back().await?;
-    // A process that has crashed before is started again only after a while.
+    let crashed = operator.crash().await?;
+    operator.back(&crashed).await?;
     let now = wait_for("the admin server answers", 3 * MINUTE, async || active(&operator.admin().await?).await).await?;
     ensure!(now["digest"] == before["digest"], "version {} was active, and {} is", before["version"], now["version"]);
+    let log = operator.log().await?;
+    ensure!(!log.contains("a module was tried"), "what was tried before the crash was tried once more: {log}");
     Ok(())
 }

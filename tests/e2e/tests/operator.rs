@@ -31,17 +31,17 @@ async fn a_crash_at_any_moment_of_a_creation_is_made_up_for_and_restarts_no_pod(
         .await?;
         create(namespace, "first").await?;
         exists(namespace, "ConfigMap", "first-config").await?;
-        operator.crash().await?;
+        let crashed = operator.crash().await?;
         namespace.delete("ResourceQuota", "no-sets").await?;
-        operator.back().await?;
+        operator.back(&crashed).await?;
         converges(namespace, "first").await?;
 
         // As soon as the StatefulSet is there: no server says its role yet.
         operator.renew().await?;
         create(namespace, "second").await?;
         exists(namespace, "StatefulSet", "second").await?;
-        operator.crash().await?;
-        operator.back().await?;
+        let crashed = operator.crash().await?;
+        operator.back(&crashed).await?;
         converges(namespace, "second").await?;
 
         // While the servers come up: roles are told, labels and status are being written.
@@ -53,8 +53,8 @@ async fn a_crash_at_any_moment_of_a_creation_is_made_up_for_and_restarts_no_pod(
             Ok(())
         })
         .await?;
-        operator.crash().await?;
-        operator.back().await?;
+        let crashed = operator.crash().await?;
+        operator.back(&crashed).await?;
         converges(namespace, "third").await?;
 
         namespace.no_pod_ever_restarted().await?;
@@ -63,8 +63,8 @@ async fn a_crash_at_any_moment_of_a_creation_is_made_up_for_and_restarts_no_pod(
         ensure!(writes.is_empty(), "written without need: {writes:#?}");
 
         let before = namespace.pods().await?;
-        operator.crash().await?;
-        operator.back().await?;
+        let crashed = operator.crash().await?;
+        operator.back(&crashed).await?;
         let writes = Watched::start(namespace, WRITTEN).await?.within(seconds(8)).await?;
         ensure!(writes.is_empty(), "written by an operator that found everything in order: {writes:#?}");
         namespace.no_pod_restarted_since(&before).await

@@ -29,7 +29,9 @@ async fn users_and_grants_make_keep_and_end_accounts_and_privileges() -> Result<
         namespace.apply(&replicated("dolt")).await?;
         namespace.ready("DoltDB", "dolt", 2 * MINUTE).await?;
         for (kind, name) in [("Database", "shop"), ("User", "app"), ("Grant", "app")] {
-            namespace.ready(kind, name, MINUTE).await?;
+            let object = namespace.ready(kind, name, MINUTE).await?;
+            let finalizers = &object["metadata"]["finalizers"];
+            ensure!(*finalizers == json!([format!("{}.k8s.dolthub.com/finalizer", kind.to_lowercase())]), "{kind} has {finalizers}");
         }
 
         the_account_can_do_what_it_was_granted(namespace).await.context("the account can do what it was granted")?;

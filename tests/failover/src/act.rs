@@ -30,6 +30,10 @@ pub(crate) async fn act(scenario: Scenario, stage: &mut Stage<'_>, round: u32) -
     match scenario {
         Scenario::Quiet => quiet(stage).await,
         Scenario::Kill => kill(stage).await,
+        Scenario::KillAcknowledged => {
+            measure_rate(stage).await;
+            kill(stage).await
+        }
         Scenario::Switchover => switchover(stage).await,
         Scenario::BlockedSwitchover => blocked_switchover(stage).await,
         Scenario::RollingUpdate => rolling_update(stage).await,
@@ -44,22 +48,30 @@ pub(crate) async fn act(scenario: Scenario, stage: &mut Stage<'_>, round: u32) -
 
 async fn quiet(stage: &mut Stage<'_>) -> Result<()> {
     stage.strikes();
-    sleep(QUIET).await;
+    measure_rate(stage).await;
     Ok(())
+}
+
+/// How many writes are acknowledged in a second while nothing happens.
+async fn measure_rate(stage: &mut Stage<'_>) {
+    let since = stage.log.now();
+    sleep(QUIET).await;
+    let rate = stage.log.acknowledged_since(since).len() as f64 / QUIET.as_secs_f64();
+    stage.notes.push(format!("{rate:.0} writes acknowledged in a second"));
 }
 
 async fn kill(stage: &mut Stage<'_>) -> Result<()> {
     stage.strikes();
-    kill_primary(stage).await?;
+    kill_primary(stage, 0).await?;
     stage.log.flows(10, TAKEOVER).await
 }
 
-/// Kills the first primary, and notes what the others have when it is dead: its pod is gone before its process is.
-async fn kill_primary(stage: &mut Stage<'_>) -> Result<()> {
-    stage.namespace.kill(&pod(0)).await?;
-    let since = stage.fault.unwrap_or_default();
+/// Kills the primary, and notes what the others have when it is dead: its pod is gone before its process is.
+async fn kill_primary(stage: &mut Stage<'_>, primary: u32) -> Result<()> {
+    let since = stage.log.now();
+    stage.namespace.kill(&pod(primary)).await?;
     stage.log.fails(since, TAKEOVER).await?;
-    stage.replicated = stage.on_others_than(0).await;
+    stage.replicated = stage.on_others_than(primary).await;
     Ok(())
 }
 
@@ -164,36 +176,42 @@ async fn partition(stage: &mut Stage<'_>) -> Result<()> {
     Ok(())
 }
 
+/// A switchover, a failover and a rolling update, one after the other; at some moment of each the operator is killed. Each run takes other moments.
 async fn operator_killed(stage: &mut Stage<'_>, round: u32) -> Result<()> {
     let operator = Operator::of(&stage.namespace.cluster);
-    // A pod that has crashed before would be kept waiting by the kubelet.
-    operator.renew().await?;
-    let moment = Duration::from_millis(u64::from(round / 3) * 150 % 1500);
-    let crash = async {
-        sleep(moment).await;
-        operator.crash().await
-    };
-    match round % 3 {
-        0 => {
-            ask_for(stage, 1).await?;
-            crash.await?;
-            stage.notes.push(format!("{} ms into a switchover", moment.as_millis()));
-            stage.leads(1, 2 * TAKEOVER).await
-        }
-        1 => {
-            stage.strikes();
-            let (killed, crashed) = tokio::join!(kill_primary(stage), crash);
-            killed.and(crashed)?;
-            stage.notes.push(format!("{} ms into a failover", moment.as_millis()));
-            stage.log.flows(10, 2 * TAKEOVER).await
-        }
-        _ => {
-            let update = rolling_update(stage);
-            let (updated, crashed) = tokio::join!(update, crash);
-            stage.notes.push(format!("{} ms into a rolling update", moment.as_millis()));
-            updated.and(crashed)
+    stage.strikes();
+    for protocol in 0..3 {
+        // A pod that has crashed before would be kept waiting by the kubelet.
+        operator.renew().await?;
+        stage.log.flows(10, TAKEOVER).await?;
+        let moment = Duration::from_millis(u64::from(round * 3 + protocol) * 400 % 1900);
+        let crash = async {
+            sleep(moment).await;
+            operator.crash().await.map(drop)
+        };
+        let primary = stage.primary().await?;
+        match protocol {
+            0 => {
+                let (asked, crashed) = tokio::join!(ask_for(stage, 1 - primary), crash);
+                asked.and(crashed)?;
+                stage.notes.push(format!("{} ms into a switchover", moment.as_millis()));
+                stage.leads(1 - primary, 2 * TAKEOVER).await?;
+            }
+            1 => {
+                let (killed, crashed) = tokio::join!(kill_primary(stage, primary), crash);
+                killed.and(crashed)?;
+                stage.notes.push(format!("{} ms into a failover", moment.as_millis()));
+                stage.log.flows(10, 2 * TAKEOVER).await?;
+                stage.in_order(2 * MINUTE).await.context("after the failover")?;
+            }
+            _ => {
+                let (updated, crashed) = tokio::join!(rolling_update(stage), crash);
+                stage.notes.push(format!("{} ms into a rolling update", moment.as_millis()));
+                updated.and(crashed)?;
+            }
         }
     }
+    Ok(())
 }
 
 async fn all_killed(stage: &mut Stage<'_>) -> Result<()> {
@@ -204,7 +222,10 @@ async fn all_killed(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 async fn scale(stage: &mut Stage<'_>) -> Result<()> {
+    // It was made with this one as primary, and not with the first.
+    stage.leads(2, TAKEOVER).await?;
     stage.strikes();
+    let restarts = stage.starts().await?;
     stage.change(json!({"spec": {"replicas": 2, "replication": {"primary": {"podIndex": 0}}}})).await?;
     stage.in_order(2 * MINUTE).await.context("from three to two")?;
     stage.log.flows(20, MINUTE).await.context("with two")?;
@@ -212,8 +233,12 @@ async fn scale(stage: &mut Stage<'_>) -> Result<()> {
     stage.in_order(2 * MINUTE).await.context("from two to one")?;
     stage.log.flows(20, MINUTE).await.context("with one")?;
     stage.change(json!({"spec": {"replicas": 3, "replication": {"enabled": true}}})).await?;
+    let alone = stage.starts().await?;
     stage.in_order(3 * MINUTE).await.context("from one to three")?;
-    stage.log.flows(20, MINUTE).await.context("with three")
+    stage.log.flows(20, MINUTE).await.context("with three")?;
+    let all = stage.starts().await?;
+    stage.notes.push(format!("pods at first {restarts:?}, alone {alone:?}, at the end {all:?}"));
+    Ok(())
 }
 
 async fn delete(stage: &mut Stage<'_>) -> Result<()> {

@@ -50,7 +50,8 @@ pub struct About {
 const HOW: &str = "\
 Two clients write row after row through the Service of the primary, each at most 100 in a second, with 300 ms for a connection and 1 s for an
 answer, and connect anew at once when anything fails. *Gap* is the longest time that one of them was without an acknowledged write. *Lost* are
-writes that were acknowledged and are not on the primary at the end, nor anywhere else; *aside* are those in another branch or database.
+writes that were acknowledged and are not on the primary at the end, nor anywhere else; *aside* are those in another branch or database, or in
+what a replaced primary has kept.
 ";
 
 const SEAL: &str = "<!-- sha256 of all above: ";

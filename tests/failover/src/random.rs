@@ -114,7 +114,7 @@ impl Iterator for Faults {
 /// When it can't even begin.
 pub async fn play(namespace: &Namespace, time: Duration, seed: u64) -> Result<Run> {
     e2e::say(format_args!("random faults for {} s from seed {seed}", time.as_secs()));
-    let mut stage = Stage::set(namespace, SERVERS, 0, &[PRIMARY]).await?;
+    let mut stage = Stage::set(namespace, SERVERS, 0, &[PRIMARY], json!({})).await?;
     stage.strikes();
     let start = stage.log.now();
     let mut number = 0;

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Result, ensure};
 use e2e::{Namespace, in_namespace, seconds};
+use serde_json::json;
 
 use crate::{
     act, fault,
@@ -20,6 +21,8 @@ pub enum Scenario {
     Quiet,
     /// The primary's pod is killed.
     Kill,
+    /// The same, where the primary waits for its standbys before it acknowledges a write.
+    KillAcknowledged,
     /// Another primary is asked for.
     Switchover,
     /// Another primary is asked for, which nothing is replicated to.
@@ -30,7 +33,7 @@ pub enum Scenario {
     Freeze,
     /// The primary is parted from the operator, the API server and its peers, but not from its clients.
     Partition,
-    /// The operator is killed while it is at one of the others.
+    /// The operator is killed while it is at a switchover, a failover, and an update.
     OperatorKilled,
     /// All pods are killed at once.
     AllKilled,
@@ -72,9 +75,10 @@ pub struct Target {
 
 impl Scenario {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Quiet,
         Self::Kill,
+        Self::KillAcknowledged,
         Self::Switchover,
         Self::BlockedSwitchover,
         Self::RollingUpdate,
@@ -92,12 +96,13 @@ impl Scenario {
         match self {
             Self::Quiet => "nothing happens",
             Self::Kill => "the primary's pod is killed (no grace)",
+            Self::KillAcknowledged => "the same, with ackWritesTimeoutSeconds: 5",
             Self::Switchover => "planned switchover, standby caught up",
             Self::BlockedSwitchover => "planned switchover to a standby that nothing is replicated to",
             Self::RollingUpdate => "rolling update of two servers",
             Self::Freeze => "the primary's process is frozen, later thawed",
             Self::Partition => "the primary is cut off from operator, API server and peers, not from clients",
-            Self::OperatorKilled => "the operator is killed in the middle of a switchover, failover or rolling update",
+            Self::OperatorKilled => "the operator is killed in the middle of a switchover, of a failover and of a rolling update",
             Self::AllKilled => "all pods are killed at once",
             Self::Scale => "three servers to two, to one, to three; the primary has the highest ordinal",
             Self::Delete => "the primary's pod is deleted (with grace)",
@@ -110,6 +115,7 @@ impl Scenario {
         let (gap, loss) = match self {
             Self::Quiet => (None, Loss::None),
             Self::Kill => (Some(1500), Loss::Unreplicated),
+            Self::KillAcknowledged => (Some(1500), Loss::None),
             Self::Switchover | Self::RollingUpdate | Self::Delete => (Some(700), Loss::None),
             Self::BlockedSwitchover => (Some(1000), Loss::None),
             Self::Freeze => (Some(12_000), Loss::Unreplicated),
@@ -153,7 +159,11 @@ impl Scenario {
 
     async fn play_in(self, namespace: &Namespace, round: u32) -> Result<Run> {
         let (servers, primary, services) = self.beginning();
-        let mut stage = Stage::set(namespace, servers, primary, services).await?;
+        let changes = match self {
+            Self::KillAcknowledged => json!({"spec": {"replication": {"ackWritesTimeoutSeconds": 5}}}),
+            _ => json!({}),
+        };
+        let mut stage = Stage::set(namespace, servers, primary, services, changes).await?;
         let acted = act::act(self, &mut stage, round).await;
         fault::heal().await?;
         if let Err(error) = acted {

@@ -81,15 +81,23 @@ impl Run {
 
 impl<'a> Stage<'a> {
     /// Makes a DoltDB of so many servers with this primary, and clients that write to it until they are stopped. They come through the first of
-    /// the Services that there is.
+    /// the Services that there is. `changes` are merged into the DoltDB.
     ///
     /// # Errors
     /// When it doesn't get ready.
-    pub async fn set(namespace: &'a Namespace, replicas: u32, primary: u32, services: &[&str]) -> Result<Self> {
+    pub async fn set(namespace: &'a Namespace, replicas: u32, primary: u32, services: &[&str], changes: Value) -> Result<Self> {
         namespace.apply(&credentials(DOLTDB)).await?;
         let spec = json!({"spec": {"replicas": replicas, "replication": {"primary": {"podIndex": primary}}}});
-        namespace.apply(&with(replicated(DOLTDB), spec)).await?;
+        namespace.apply(&with(with(replicated(DOLTDB), spec), changes)).await?;
         namespace.ready("DoltDB", DOLTDB, 3 * MINUTE).await?;
+        Self::over(namespace, primary, services).await
+    }
+
+    /// The same over a DoltDB of this name that is there already, whoever looks after it.
+    ///
+    /// # Errors
+    /// When its servers take no writes, or don't replicate them.
+    pub async fn over(namespace: &'a Namespace, primary: u32, services: &[&str]) -> Result<Self> {
         table::create(&namespace.service(PRIMARY)).await.context("the table of the measurements")?;
         let log = Log::default();
         let services: Vec<Sql> = services.iter().map(|name| namespace.service(name)).collect();
@@ -160,6 +168,24 @@ impl<'a> Stage<'a> {
         let others: Vec<Sql> = (0..replicas).filter(|ordinal| *ordinal != primary).map(|ordinal| self.server(ordinal)).collect();
         let rows = join_all(others.iter().map(|server| timeout(AT_ONCE, table::rows(server)))).await;
         rows.into_iter().flatten().flatten().flatten().collect()
+    }
+
+    /// The ordinal of the primary, by the status.
+    ///
+    /// # Errors
+    /// When the DoltDB can't be read.
+    pub async fn primary(&self) -> Result<u32> {
+        let doltdb = self.namespace.expect("DoltDB", DOLTDB).await?;
+        doltdb["status"]["currentPrimaryPodIndex"].as_u64().and_then(|n| n.try_into().ok()).context("the status names no primary")
+    }
+
+    /// When each pod was made.
+    ///
+    /// # Errors
+    /// When pods can't be read.
+    pub async fn starts(&self) -> Result<Vec<String>> {
+        let pods = self.namespace.list("Pod").await?;
+        Ok(pods.iter().map(|pod| format!("{} {}", text(pod, "/metadata/name"), text(pod, "/metadata/creationTimestamp"))).collect())
     }
 
     /// How many servers there should be.
@@ -287,6 +313,11 @@ impl<'a> Stage<'a> {
             for ordinal in 0..self.replicas().await? {
                 let aside = table::aside(&self.server(ordinal)).await?;
                 found.aside.extend(aside.into_iter().map(|(place, rows)| (format!("{} {place}", pod(ordinal)), rows)));
+            }
+            let status = self.namespace.expect("DoltDB", DOLTDB).await?["status"].take();
+            for kept in status["keptData"].as_array().into_iter().flatten() {
+                let (pod, path) = (text(kept, "/pod"), text(kept, "/path"));
+                found.aside.insert(format!("{pod} {path}"), table::kept(self.namespace, &pod, &path).await?);
             }
         }
         Ok(found)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use e2e::Sql;
+use e2e::{Namespace, Sql};
 
 use crate::history::Row;
 
@@ -64,6 +64,17 @@ pub async fn aside(server: &Sql) -> Result<BTreeMap<String, Vec<Row>>> {
         }
     }
     Ok(aside)
+}
+
+/// The rows in what a replaced primary has kept in a folder of its volume.
+///
+/// # Errors
+/// When they can't be read there.
+pub async fn kept(namespace: &Namespace, pod: &str, path: &str) -> Result<Vec<Row>> {
+    let query = format!("select client, sequence from {DATABASE}.writes");
+    let rows = namespace.exec(pod, &["/usr/local/bin/dolt", "--data-dir", path, "sql", "-r", "csv", "-q", &query]).await?;
+    let cells = |line: &str| line.split(',').map(ToOwned::to_owned).collect::<Vec<_>>();
+    rows.lines().skip(1).map(|line| row(&cells(line))).collect()
 }
 
 /// What a server has, in one word: equal on two servers that hold the same.
