@@ -153,7 +153,7 @@ async fn a_rollback_does_not_wait_for_the_next_module_to_be_compiled() {
 #[case::no_component(|o: &mut Offering, _: &mut Value| o.wasm = b"hello".to_vec(), "NotCompiled", "not a valid component")]
 #[case::core_module(|o: &mut Offering, _: &mut Value| o.wasm = b"\0asm\x01\0\0\0".to_vec(), "NotCompiled", "not a valid component")]
 #[case::empty_component(|o: &mut Offering, _: &mut Value| o.wasm = b"\0asm\x0d\0\x01\0".to_vec(), "OtherWorld", "it does not export describe, reconcile")]
-#[case::too_long(|o: &mut Offering, _: &mut Value| o.wasm = zstd::encode_all(&vec![0; (16 << 20) + 1][..], 1).unwrap(), "TooLong", "longer than 16 MiB")]
+#[case::too_long(|o: &mut Offering, _: &mut Value| o.wasm = zstd::encode_all(&vec![0; (64 << 20) + 1][..], 1).unwrap(), "TooLong", "longer than 64 MiB")]
 #[case::damaged(|o: &mut Offering, _: &mut Value| o.wasm = b"\x28\xb5\x2f\xfd?".to_vec(), "NotUnpackable", "cannot be unpacked")]
 #[case::later_world(
     |o: &mut Offering, _: &mut Value| o.wasm = as_of(bench::hostile(), "0.3.0"),
