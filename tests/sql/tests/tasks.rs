@@ -44,7 +44,10 @@ async fn a_task_has_the_answers_of_its_statements() {
     let many = "WITH RECURSIVE n AS (SELECT 1 AS a UNION ALL SELECT a + 1 FROM n WHERE a < 1500) SELECT a FROM n";
     task.statements = vec![sql("SET @@cte_max_recursion_depth = 2000", []), sql(many, []), sql("CREATE DATABASE ??", [name("after")])];
     let answers = run(&room, &task).await.expect("it is done");
-    assert_eq!(answers[1].rows.len(), 1_000);
+    // 1,000 rows and 64 KiB at most: here it is the second that is passed first.
+    let kept: Vec<_> = (1..=answers[1].rows.len()).map(|n| vec![Value::Signed(i64::try_from(n).unwrap())]).collect();
+    assert!((500..1_000).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(answers[1].rows, kept);
     assert_eq!(room.ask(server.port, sql("SHOW DATABASES LIKE ?", [text("after")])).await.expect("an answer").rows.len(), 1);
 }
 
