@@ -1,25 +1,12 @@
 //! The scripts of a pod, out of the plan for a new cluster, as the container runtime gets them.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+mod spec;
 
-use doltdb::DoltDBReconciler;
-use sdk::{
-    Effect,
-    testkit::{Fixture, run},
-};
-use serde_json::Value;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 /// The command of a container of the pods, by the place of the container in the pod's spec, with what Kubernetes makes of dollars.
 pub(crate) fn command(container: &str) -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/a_new_cluster_gets_all_its_children.yaml");
-    let plan = run::<DoltDBReconciler>(&Fixture::load(path).unwrap()).unwrap();
-    let bodies = plan.effects.iter().filter_map(|effect| match effect {
-        Effect::Apply(application) if application.object.kind == "StatefulSet" => Some(&application.body),
-        _ => None,
-    });
-    let body: Value = serde_json::from_str(bodies.collect::<Vec<_>>().pop().unwrap()).unwrap();
-    let command = body.pointer(&format!("/spec/template/spec/{container}/0/command")).unwrap().as_array().unwrap();
-    command.iter().map(|word| word.as_str().unwrap().replace("$$", "$")).collect()
+    spec::words(&format!("{container}/0/command")).iter().map(|word| word.replace("$$", "$")).collect()
 }
 
 /// A program of this name for the script, which does what `text` says.
