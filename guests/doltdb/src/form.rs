@@ -39,7 +39,7 @@ pub(crate) fn form(target: &Target, stateful_set: Option<&Typed<StatefulSet>>, p
     };
     let replicates = set.body.metadata.replicates().unwrap_or(wanted);
     // One that is on its way out and serves nobody is none: its node may be away.
-    let others = pods.iter().any(|(ordinal, pod)| *ordinal != FIRST && !(pod.header.deleting && !pod.body.is_ready()));
+    let others = pods.iter().any(|(ordinal, pod)| *ordinal != FIRST && (!pod.header.deleting || pod.body.is_ready()));
     let servers = set.body.spec.replicas.unwrap_or(1);
     match (replicates, wanted) {
         (true, false) if target.spec.replicas() != 1 => refused(

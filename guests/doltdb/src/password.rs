@@ -65,7 +65,7 @@ pub(crate) fn change(world: &dyn World, target: &Target, observed: &Observed, le
     let Some((name, host)) = account.as_deref().and_then(|account| account.rsplit_once('@')) else {
         return Ok(Change::Wait("WaitingForPrimary", format!("{} does not say who comes in", target.pod(primary))));
     };
-    let new = secret(target.namespace(), &names::credentials_secret(target.name()), names::ADMIN_PASSWORD_KEY);
+    let new = secret(target.namespace(), names::credentials_secret(target.name()), names::ADMIN_PASSWORD_KEY);
     let guard = target
         .replication
         .enabled

@@ -37,7 +37,9 @@ async fn data_on_another_primary(namespace: &Namespace) -> Result<Vec<Vec<String
     .await?;
     namespace.ready("DoltDB", "dolt", MINUTE).await?;
     let primary = namespace.service("dolt-primary");
-    primary.rows("create database shop").await?;
+    // The Service follows the pods' labels within moments, and a client tries again meanwhile.
+    wait_for("dolt-primary leads to the new primary", seconds(20), async || primary.rows("create database if not exists shop").await)
+        .await?;
     let shop = primary.database("shop");
     shop.rows("create table orders (id int primary key, words text)").await?;
     shop.rows("insert into orders values (1, 'one'), (2, 'two'), (3, 'it''s three')").await?;

@@ -202,9 +202,12 @@ impl Scenario {
     }
 }
 
+/// Where one world is made, once.
+type Place = Arc<Mutex<Option<World>>>;
+
 /// The cluster of a scenario without faults that has come to rest, made once.
 fn at_rest(scenario: Scenario) -> World {
-    static AT_REST: OnceLock<Mutex<BTreeMap<Scenario, Arc<Mutex<Option<World>>>>>> = OnceLock::new();
+    static AT_REST: OnceLock<Mutex<BTreeMap<Scenario, Place>>> = OnceLock::new();
     let worlds = AT_REST.get_or_init(Mutex::default);
     // One scenario may begin where another one has ended: what is locked meanwhile is this one's world, and no other's.
     let place = worlds.lock().unwrap_or_else(PoisonError::into_inner).entry(scenario).or_default().clone();

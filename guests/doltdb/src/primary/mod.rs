@@ -168,7 +168,7 @@ impl Situation<'_> {
     /// The pods that the StatefulSet has now, which a change of the spec may not have reached yet.
     fn ordinals(&self) -> Vec<i32> {
         let replicas = self.observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas);
-        (0..replicas.unwrap_or_else(|| self.target.replicas)).collect()
+        (0..replicas.unwrap_or(self.target.replicas)).collect()
     }
 
     /// Makes a server primary, if it is still what it was when that was decided.

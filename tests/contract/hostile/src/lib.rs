@@ -8,8 +8,8 @@ use std::{
 };
 
 use sdk::{
-    Credentials, Description, Effect, Endpoint, Failure, Level, ObjectRef, Permission, Plan, Query, Reconciler, Request, Selection,
-    Selector, World, kind,
+    Credentials, Description, Effect, Endpoint, Failure, Level, ObjectRef, Permission, Plan, Query, Reconciler, Request, Selection, World,
+    kind,
 };
 use serde::Deserialize;
 use serde_json::json;
