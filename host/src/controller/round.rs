@@ -102,14 +102,18 @@ impl Controller {
     async fn decide_and_carry_out(&self, subject: &Subject, object: Object, memory: &mut Memory, decider: &Decider) -> (Verdict, Fared) {
         memory.settled = None;
         let in_trouble = object.body.contains(HEALTHY);
-        let module = digest(decider).to_owned();
+        let Some(decider) = decider else {
+            // Not a decision, so there is no journal of it: with the first module that comes every object is looked at again.
+            let nobody = CallError::NoModule { slot: self.name.clone() };
+            tracing::info!(object = %subject.object, slot = %self.name, "an object waits for the slot's module");
+            self.trouble(subject, nobody.reason(), &nobody.to_string()).await;
+            return (Verdict::Failed, Fared::Failed);
+        };
+        let module = decider.digest().to_owned();
         let request = Request { object, settings: self.slot.settings.to_string(), last: memory.last.take() };
         let recorder = Arc::new(Recorder::new(self.granted.clone()));
         let called = Instant::now();
-        let decided = match decider {
-            Some(decider) => decider.decide(subject, recorder.clone(), &request).await,
-            None => Err(CallError::NoModule { slot: self.name.clone() }),
-        };
+        let decided = decider.decide(subject, recorder.clone(), &request).await;
         self.shared.metrics.called(&self.name, called.elapsed());
         let reads = recorder.take();
         self.count(&reads);

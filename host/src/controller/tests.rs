@@ -138,11 +138,11 @@ impl Script {
 }
 
 /// The slot: whoever decides now.
-struct Chair(Mutex<Arc<Script>>);
+struct Chair(Mutex<Option<Arc<Script>>>);
 
 impl Reconcile for Chair {
     fn active(&self) -> Option<Arc<dyn Decide>> {
-        Some(self.0.lock().unwrap().clone())
+        self.0.lock().unwrap().clone().map(|script| script as Arc<dyn Decide>)
     }
 }
 
@@ -184,7 +184,7 @@ impl Bench {
     fn start(decision: impl Fn(&Request, Option<Object>) -> Result<Plan, CallError> + Send + Sync + 'static) -> Self {
         let world = Arc::new(World::default());
         let script = Script::new("first", decision);
-        let chair = Arc::new(Chair(Mutex::new(script.clone())));
+        let chair = Arc::new(Chair(Mutex::new(Some(script.clone()))));
         let slot = Reconciler {
             reconciles: resource("example.com/v1", "Thing"),
             workers: 2,
@@ -299,6 +299,18 @@ async fn a_call_that_is_ended_is_told_and_tried_again_later_and_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_a_module_an_object_waits_and_nothing_is_recorded() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![], Next::Change)));
+    let script = bench.chair.0.lock().unwrap().take();
+    assert_eq!(bench.after(Duration::from_secs(10)).await, 0);
+    assert!(World::names(&bench.world.troubles).contains(&Some("NoModule".to_owned())));
+    assert!(bench.controller.shared.journals.of("slot").is_empty());
+    *bench.chair.0.lock().unwrap() = script;
+    bench.controller.wake_all().await;
+    assert_eq!(bench.after(SOON).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_object_that_is_gone_is_forgotten() {
     let bench = Bench::start(|_, _| Ok(plan(vec![], Next::After(1_000))));
     assert_eq!(bench.after(SOON).await, 1);
@@ -338,7 +350,7 @@ async fn a_round_ends_with_the_module_that_began_it_and_the_next_is_the_new_ones
     *bench.world.slow.lock().unwrap() = Some(Duration::from_secs(1));
     bench.after(Duration::from_millis(500)).await;
     let second = Script::new("second", |_, _| Ok(plan(vec![apply(config("by-second"))], Next::Change)));
-    *bench.chair.0.lock().unwrap() = second.clone();
+    *bench.chair.0.lock().unwrap() = Some(second.clone());
     bench.controller.wake_all().await;
     assert_eq!(bench.after(Duration::from_secs(60)).await, 1, "the first has decided once");
     assert_eq!(World::names(&bench.world.applied), ["by-first", "by-first-too", "by-second"], "its plan came to its end, then the other's");
@@ -354,7 +366,7 @@ async fn after_a_swap_a_settled_object_is_looked_at_once_more_and_not_twice() {
     bench.controller.wake_all().await;
     assert_eq!(bench.after(SOON).await, 1, "with the same module there is nothing to decide");
     let second = Script::new("second", |_, _| Ok(plan(vec![], Next::Change)));
-    *bench.chair.0.lock().unwrap() = second.clone();
+    *bench.chair.0.lock().unwrap() = Some(second.clone());
     bench.controller.wake_all().await;
     bench.controller.wake_all().await;
     assert_eq!(bench.after(Duration::from_secs(3600)).await, 1);

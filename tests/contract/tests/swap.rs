@@ -47,6 +47,21 @@ async fn what_decides_the_same_is_promoted_by_itself_and_every_object_looked_at_
     bench.decided("w", &first).await;
 }
 
+/// Objects are often applied together with the module that they need.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_module_of_a_slot_is_promoted_also_where_objects_waited_for_it() {
+    let mut settings = bench::settings();
+    settings["reconcilers"]["hostile"]["inImage"] = json!(false);
+    let bench = Bench::with(settings, bench::own_compiler()).await;
+    bench.create_and_go("w");
+    bench.happens("NoModule").await;
+    assert_eq!(bench.deciders(), [""; 0], "nobody has decided");
+    bench.offer(Offering::of(bench::hostile())).await;
+    let told = bench.stands("m", Standing::PROBATION).await;
+    assert_eq!(told.summary.as_deref(), Some("0 of 0 replayed and 1 of 1 live decisions are the same"));
+    bench.decided("w", &told.digest).await;
+}
+
 #[rstest]
 #[case::equal(Policy::Equal, "count", false)]
 #[case::always(Policy::Always, "count", true)]

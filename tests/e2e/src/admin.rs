@@ -4,6 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
+use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -54,6 +55,30 @@ impl Admin {
     pub async fn ask(&self, path: &str) -> Result<String> {
         let answer = timeout(DEADLINE, get(self.port, path)).await;
         answer.with_context(|| format!("{path} was not answered in {} s", DEADLINE.as_secs()))?
+    }
+
+    /// What `/modules` says of a slot.
+    ///
+    /// # Errors
+    /// When it can't be reached, or has no such slot.
+    pub async fn slot(&self, name: &str) -> Result<Value> {
+        let report: Value = serde_json::from_str(&self.ask("/modules").await?)?;
+        let slot = report.as_array().into_iter().flatten().find(|slot| slot["slot"] == name);
+        slot.cloned().with_context(|| format!("/modules has no slot {name}"))
+    }
+
+    /// The metrics of things that went wrong in a slot, as they are.
+    ///
+    /// # Errors
+    /// When it can't be reached.
+    pub async fn faults(&self, slot: &str) -> Result<Vec<String>> {
+        let metrics = self.ask("/metrics").await?;
+        let of_slot = format!("reconciler=\"{slot}\"");
+        let wrong = |line: &&str| {
+            line.contains(&of_slot) && (line.contains("result=\"failed\"") || line.contains("_traps_total{"))
+                || line.contains("module_swaps_total") && line.contains("rolled_back")
+        };
+        Ok(metrics.lines().filter(wrong).map(str::to_owned).collect())
     }
 }
 

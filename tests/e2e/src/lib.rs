@@ -44,7 +44,7 @@ pub use programs::{called, script, typed};
 pub use quiet::Watched;
 pub use ready::{Condition, condition, text};
 pub use sql::Sql;
-pub use wait::{MINUTE, seconds, wait_for, wait_for_at_once};
+pub use wait::{MINUTE, in_time, seconds, wait_for, wait_for_at_once};
 
 /// Runs a test in a fresh namespace, shows what the cluster looks like where it fails, and takes the namespace away in any case.
 ///

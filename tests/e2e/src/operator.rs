@@ -3,7 +3,7 @@
 //! A crash is a SIGKILL of the process, so nothing is given back and nothing is said; the kubelet starts the container again in the same
 //! pod. A loss takes the pod away as well: frozen first, so that the lease is not given back either.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
@@ -224,6 +224,14 @@ impl Operator {
             words.push_str(&format!("{} (restarts {}):\n{log}", pod.name_any(), restarts(&pod)));
         }
         Ok(words)
+    }
+
+    /// How often the containers of each pod have been started again.
+    ///
+    /// # Errors
+    /// When the pods can't be listed.
+    pub async fn restarts(&self) -> Result<BTreeMap<String, i32>> {
+        Ok(self.list().await?.iter().map(|pod| (pod.name_any(), restarts(pod))).collect())
     }
 
     async fn list(&self) -> Result<Vec<Pod>> {

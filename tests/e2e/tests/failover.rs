@@ -6,21 +6,17 @@ use e2e::{say, seconds};
 use failover::Scenario;
 use rstest::rstest;
 
-/// The gate: scenario, and the longest gap in seconds. Those that are ignored are what the operator does not do yet; `--ignored` plays them.
+/// The gate: scenario, and the longest gap in seconds.
 #[rstest]
 #[case::kill(Scenario::Kill, 15)]
 #[case::switchover(Scenario::Switchover, 5)]
 #[case::blocked_switchover(Scenario::BlockedSwitchover, 5)]
 #[case::rolling_update(Scenario::RollingUpdate, 5)]
-#[ignore = "its only run since fenced pods wait for the new primary could not read back what was kept"]
 #[case::freeze(Scenario::Freeze, 40)]
 #[case::operator_killed(Scenario::OperatorKilled, 60)]
-#[ignore = "once in four runs a standby was taken before the primary was back, which had the last writes"]
 #[case::all_killed(Scenario::AllKilled, 60)]
 #[case::delete(Scenario::Delete, 5)]
-#[ignore = "its only run since primaries fence themselves (after 5.2 s) could not read back what was kept"]
 #[case::partition(Scenario::Partition, 60)]
-#[ignore = "played in the simulator; not seen on a cluster yet"]
 #[case::scale(Scenario::Scale, 120)]
 #[tokio::test]
 async fn clients_keep_what_they_were_promised(#[case] scenario: Scenario, #[case] limit: u64) -> Result<()> {

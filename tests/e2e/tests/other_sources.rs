@@ -149,7 +149,6 @@ async fn from_registry(
 }
 
 #[tokio::test]
-#[ignore = "not seen to pass yet: the tenant does not become Ready within its minute, and it is not known why"]
 async fn a_kind_from_elsewhere_is_reconciled_as_the_tutorial_says() -> Result<()> {
     const PAGE: &str = "docs/write-a-reconciler.md";
     let cluster = Cluster::connect().await?;

@@ -226,7 +226,8 @@ impl<'a> Stage<'a> {
             let set = self.namespace.expect("StatefulSet", DOLTDB).await?;
             ensure!(set["status"]["observedGeneration"] == set["metadata"]["generation"], "the StatefulSet was changed just now");
             let revision = &set["status"]["updateRevision"];
-            let pods = self.namespace.list("Pod").await?;
+            let mut pods = self.namespace.list("Pod").await?;
+            pods.retain(|pod| text(pod, "/metadata/name").starts_with(&format!("{DOLTDB}-")));
             ensure!(doltdb["spec"]["replicas"].as_u64() == u64::try_from(pods.len()).ok(), "there are {} pods", pods.len());
             for pod in &pods {
                 let (name, labels) = (text(pod, "/metadata/name"), &pod["metadata"]["labels"]);

@@ -152,6 +152,7 @@ impl Source for Shelf {
 struct World {
     widgets: Mutex<Vec<String>>,
     applied: Mutex<Vec<String>>,
+    events: Mutex<Vec<String>>,
 }
 
 fn widget(name: &str) -> Object {
@@ -198,7 +199,9 @@ impl Gateway for World {
         Ok(Applied::Unchanged)
     }
 
-    async fn event(&self, _: &Subject, _: &Event) {}
+    async fn event(&self, _: &Subject, event: &Event) {
+        self.events.lock().unwrap().push(event.reason.clone());
+    }
 }
 
 struct Slot(Arc<Modules>);
@@ -377,6 +380,16 @@ impl Bench {
             }
         };
         tokio::time::timeout(PATIENCE, decided).await.unwrap_or_else(|_| panic!("{digest} has not decided about {name}"));
+    }
+
+    /// Waits until an event of some object has this reason.
+    pub(crate) async fn happens(&self, reason: &str) {
+        let happened = async {
+            while !self.world.events.lock().unwrap().iter().any(|event| event == reason) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, happened).await.unwrap_or_else(|_| panic!("no event {reason}"));
     }
 
     /// Digests of those who have decided, in order.
