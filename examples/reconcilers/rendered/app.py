@@ -1,9 +1,11 @@
 """Reconciler of RenderedConfig: a ConfigMap whose text is a template with values filled in.
 
 An example for docs/write-a-reconciler.md. `componentize-py` makes a component of it.
+Every import stands at the top: what is imported later would be looked for in a file system, and there is none.
 """
 
 import json
+from datetime import datetime, timezone
 from string import Template
 
 import wit_world
@@ -92,6 +94,4 @@ def condition_of(body, generation: int, ready: bool, reason: str, message: str):
 
 
 def rfc3339(milliseconds: int) -> str:
-    from datetime import datetime, timezone
-
     return datetime.fromtimestamp(milliseconds // 1000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

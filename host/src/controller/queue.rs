@@ -10,21 +10,37 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::gateway::ObjectKey;
 
-/// Why an object is reconciled. The stronger reason wins where several come together.
+/// Why an object is reconciled. Where several reasons come together the one counts that looks at more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {
-    /// Its time to look again has come: where every answer is the same, nothing runs.
-    Poll,
     /// Something that it has read may have changed: where no object is different, nothing runs.
     Change,
+    /// Its time to look again has come: where every answer is the same, also those of databases, nothing runs.
+    Poll,
     /// It has to run.
     Run,
 }
 
+impl Wake {
+    /// Whether it comes before those that have only looked at the clock.
+    fn is_urgent(self) -> bool {
+        self != Self::Poll
+    }
+}
+
+/// What is known of an object that waits.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    wake: Wake,
+    /// Whether any of its reasons was.
+    urgent: bool,
+    since: Instant,
+}
+
 #[derive(Default)]
 struct State {
-    /// Objects that wait, with the reason and since when.
-    waiting: HashMap<ObjectKey, (Wake, Instant)>,
+    /// Objects that wait.
+    waiting: HashMap<ObjectKey, Waiting>,
     /// Their order: changes and runs, then polls.
     lines: [VecDeque<ObjectKey>; 2],
     running: HashSet<ObjectKey>,
@@ -95,8 +111,8 @@ impl Queue {
     pub fn done(&self, object: &ObjectKey) {
         let mut state = self.lock();
         state.running.remove(object);
-        if let Some((wake, _)) = state.waiting.get(object).copied() {
-            state.line(object, wake);
+        if let Some(waiting) = state.waiting.get(object).copied() {
+            state.line(object, waiting.urgent);
             drop(state);
             self.news.notify_one();
         }
@@ -110,21 +126,22 @@ impl Queue {
 impl State {
     fn push(&mut self, object: &ObjectKey, wake: Wake) {
         let before = self.waiting.get(object).copied();
-        if before.is_some_and(|(before, _)| before >= wake) {
+        let mut now = Waiting { wake, urgent: wake.is_urgent(), since: Instant::now() };
+        if let Some(before) = before {
+            now = Waiting { wake: wake.max(before.wake), urgent: now.urgent || before.urgent, since: before.since };
+        }
+        self.waiting.insert(object.clone(), now);
+        if self.running.contains(object) || before.is_some_and(|before| before.urgent == now.urgent) {
             return;
         }
-        let since = before.map_or_else(Instant::now, |(_, since)| since);
-        self.waiting.insert(object.clone(), (wake, since));
-        if !self.running.contains(object) {
-            if before.is_some() {
-                self.lines.iter_mut().for_each(|line| line.retain(|o| o != object));
-            }
-            self.line(object, wake);
+        if before.is_some() {
+            self.lines.iter_mut().for_each(|line| line.retain(|o| o != object));
         }
+        self.line(object, now.urgent);
     }
 
-    fn line(&mut self, object: &ObjectKey, wake: Wake) {
-        self.lines[usize::from(wake == Wake::Poll)].push_back(object.clone());
+    fn line(&mut self, object: &ObjectKey, urgent: bool) {
+        self.lines[usize::from(!urgent)].push_back(object.clone());
     }
 
     /// Moves what is due from the timers to the lines.
@@ -140,7 +157,7 @@ impl State {
 
     fn take(&mut self) -> Option<(ObjectKey, Wake, Duration)> {
         let object = self.lines.iter_mut().find_map(VecDeque::pop_front)?;
-        let (wake, since) = self.waiting.remove(&object)?;
+        let Waiting { wake, since, .. } = self.waiting.remove(&object)?;
         self.running.insert(object.clone());
         Some((object, wake, since.elapsed()))
     }
@@ -187,6 +204,31 @@ mod tests {
         queue.wake(&object("change"), Wake::Change);
         assert_eq!(take(&queue).await.0, "change");
         assert_eq!(take(&queue).await.0, "poll");
+    }
+
+    /// A timer is spent when it rings. Were its reason lost in a weaker one, nobody would look again.
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_rings_while_a_change_waits_is_not_lost() {
+        let queue = Queue::default();
+        queue.wake(&object("poll"), Wake::Poll);
+        queue.wake_after(&object("a"), Wake::Poll, Duration::from_secs(2));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        queue.wake(&object("a"), Wake::Change);
+        assert_eq!(take(&queue).await, ("a".into(), Wake::Poll), "as urgent as the change, and as thorough as the poll");
+        assert_eq!(take(&queue).await.0, "poll");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_that_rings_while_its_object_runs_is_not_lost() {
+        let queue = Queue::default();
+        queue.wake_after(&object("a"), Wake::Poll, Duration::from_secs(2));
+        queue.wake(&object("a"), Wake::Change);
+        assert_eq!(take(&queue).await, ("a".into(), Wake::Change));
+        queue.wake(&object("a"), Wake::Change);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(is_idle(&queue).await);
+        queue.done(&object("a"));
+        assert_eq!(take(&queue).await, ("a".into(), Wake::Poll));
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,6 +27,14 @@ impl Measured {
         Some((*gaps.get(gaps.len() / 2)?, *gaps.last()?))
     }
 
+    /// How long a write took: the median of the runs' medians.
+    #[must_use]
+    pub fn write(&self) -> Option<Duration> {
+        let mut times: Vec<Duration> = self.runs.iter().filter_map(|run| run.write).collect();
+        times.sort();
+        times.get(times.len() / 2).copied()
+    }
+
     /// What was missed in any run, as often as it was.
     #[must_use]
     pub fn missed(&self) -> Vec<String> {
@@ -51,7 +59,7 @@ const HOW: &str = "\
 Two clients write row after row through the Service of the primary, each at most 100 in a second, with 300 ms for a connection and 1 s for an
 answer, and connect anew at once when anything fails. *Gap* is the longest time that one of them was without an acknowledged write. *Lost* are
 writes that were acknowledged and are not on the primary at the end, nor anywhere else; *aside* are those in another branch or database, or in
-what a replaced primary has kept.
+what a replaced primary has kept. *A write* is how long an acknowledged one took, the median.
 ";
 
 const SEAL: &str = "<!-- sha256 of all above: ";
@@ -74,8 +82,8 @@ fn write_page(page: &mut String, about: &About, measured: &[Measured], random: O
     }
     writeln!(page)?;
     writeln!(page, "{HOW}")?;
-    writeln!(page, "| scenario | runs | gap, median | gap, worst | wanted | lost | aside | wanted | as wanted |")?;
-    writeln!(page, "|---|---:|---:|---:|---:|---:|---:|---|---|")?;
+    writeln!(page, "| scenario | runs | gap, median | gap, worst | wanted | lost | aside | wanted | a write | as wanted |")?;
+    writeln!(page, "|---|---:|---:|---:|---:|---:|---:|---|---:|---|")?;
     for measured in measured {
         writeln!(page, "{}", row(measured))?;
     }
@@ -113,9 +121,10 @@ pub fn row(measured: &Measured) -> String {
         Loss::Unreplicated => format!("{lost}, replicated {}", sum(|verdict| verdict.needlessly.len())),
         Loss::None | Loss::Aside => lost,
     };
+    let write = measured.write().map_or_else(|| "–".to_owned(), |write| format!("{:.1} ms", write.as_secs_f64() * 1_000.0));
     let verdict = if measured.missed().is_empty() { "yes" } else { "no" };
     format!(
-        "| {} | {} | {median} | {worst} | {wanted} | {loss} | {aside} | {} | {verdict} |",
+        "| {} | {} | {median} | {worst} | {wanted} | {loss} | {aside} | {} | {write} | {verdict} |",
         scenario.what(),
         measured.runs.len(),
         target.loss
@@ -170,18 +179,19 @@ mod tests {
     fn what_cannot_be_told_is_not_shown_as_none() {
         let unknown = Run { verdict: None, wrong: vec!["no primary".to_owned()], ..run(100) };
         let measured = Measured { scenario: Scenario::Scale, runs: vec![run(100), unknown] };
-        assert!(row(&measured).ends_with("| ? | ? | 0 | no |"), "{}", row(&measured));
+        assert!(row(&measured).ends_with("| ? | ? | 0 | 2.5 ms | no |"), "{}", row(&measured));
     }
 
     fn run(millis: u64) -> Run {
         let gap = Gap { from: Duration::from_secs(1), until: Duration::from_secs(1) + Duration::from_millis(millis), heard: Vec::new() };
-        Run { gap: Some(gap), verdict: Some(Verdict { acknowledged: 500, ..Verdict::default() }), ..Run::default() }
+        let write = Some(Duration::from_micros(2_500));
+        Run { gap: Some(gap), write, verdict: Some(Verdict { acknowledged: 500, ..Verdict::default() }), ..Run::default() }
     }
 
     #[test]
     fn a_row_has_median_and_worst_beside_what_is_wanted() {
         let measured = Measured { scenario: Scenario::Switchover, runs: [400, 650, 300].map(run).to_vec() };
-        assert_eq!(row(&measured), "| planned switchover, standby caught up | 3 | 0.40 s | 0.65 s | ≤ 0.70 s | 0 | 0 | 0 | yes |");
+        assert_eq!(row(&measured), "| planned switchover, standby caught up | 3 | 0.40 s | 0.65 s | ≤ 0.70 s | 0 | 0 | 0 | 2.5 ms | yes |");
     }
 
     #[test]
@@ -190,7 +200,7 @@ mod tests {
         bad.verdict = Some(Verdict { lost: vec![ROW], ..Verdict::default() });
         bad.wrong.push("dolt-1 lacks 2 rows".to_owned());
         let measured = Measured { scenario: Scenario::Switchover, runs: vec![run(400), bad] };
-        assert!(row(&measured).ends_with("| 20.0 s | 20.0 s | ≤ 0.70 s | 1 | 0 | 0 | no |"), "{}", row(&measured));
+        assert!(row(&measured).ends_with("| 20.0 s | 20.0 s | ≤ 0.70 s | 1 | 0 | 0 | 2.5 ms | no |"), "{}", row(&measured));
         let remarks = remarks(&measured);
         assert_eq!(remarks.len(), 3);
         assert!(remarks[0].contains("lacks 2") && remarks[1].contains("20.00 s") && remarks[2].contains("1 acknowledged"), "{remarks:?}");

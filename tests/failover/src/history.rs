@@ -98,6 +98,15 @@ impl History {
         gaps.filter(|gap| gap.until >= since).max_by_key(Gap::length)
     }
 
+    /// How long an acknowledged write took, the one in the middle: from its being sent to its answer. None where none was acknowledged.
+    #[must_use]
+    pub fn write(&self) -> Option<Duration> {
+        let acknowledged = self.attempts.iter().filter(|attempt| attempt.acknowledged().is_some());
+        let mut times: Vec<_> = acknowledged.map(|attempt| attempt.ended.saturating_sub(attempt.sent)).collect();
+        times.sort();
+        times.get(times.len() / 2).copied()
+    }
+
     /// The attempts of this history and another one, in the order in which they ended.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -132,6 +141,19 @@ fn gaps(attempts: &[&Attempt], end: Duration) -> Vec<Gap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_takes_as_long_as_the_one_in_the_middle_that_was_acknowledged() {
+        let acknowledged = || Outcome::Acknowledged(Server { name: "d-0".into(), epoch: 1 });
+        let attempts = vec![
+            attempt(1, 1, 0, 4, acknowledged()),
+            attempt(1, 2, 10, 1_000, Outcome::Unknown("reset".into())),
+            attempt(2, 1, 20, 22, acknowledged()),
+            attempt(1, 3, 1_000, 1_090, acknowledged()),
+        ];
+        assert_eq!(History { attempts }.write(), Some(ms(4)));
+        assert_eq!(History::default().write(), None);
+    }
 
     const fn ms(n: u64) -> Duration {
         Duration::from_millis(n)

@@ -57,6 +57,8 @@ pub struct Stage<'a> {
 pub struct Run {
     /// The longest time that a client was without an acknowledgement.
     pub gap: Option<Gap>,
+    /// How long an acknowledged write took in the middle.
+    pub write: Option<Duration>,
     /// What clients were promised, compared with what is there; none where that can't be told.
     pub verdict: Option<Verdict>,
     /// What is worth telling.
@@ -281,6 +283,7 @@ impl<'a> Stage<'a> {
         let primary = self.agree(limit).await;
         let history = self.log.history();
         let gap = history.gap(self.fault.unwrap_or_default());
+        let write = history.write();
         let history = history.and(self.pinned.history());
         let verdict = match primary {
             Ok(primary) => self.found(primary, &history).await.map(|found| check(&history, &found)),
@@ -296,7 +299,7 @@ impl<'a> Stage<'a> {
                 None
             }
         };
-        Run { gap, verdict, notes: self.notes, wrong }
+        Run { gap, write, verdict, notes: self.notes, wrong }
     }
 
     /// What is on all servers. Other places are searched only for what is not where it should be.
