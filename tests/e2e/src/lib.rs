@@ -36,7 +36,7 @@ pub use cluster::Cluster;
 pub use doltdb::{ADMIN, PASSWORD, credentials, database, engine_version, grant, image, password, replicated, standalone, user, with};
 pub use events::Event;
 pub use manifest::{expected, file, folder};
-pub use modules::{ModuleMap, shipped, variant};
+pub use modules::{ModuleMap, packed, shipped, variant};
 pub use namespace::Namespace;
 pub use operator::{Crashed, Operator, Rival};
 pub use pods::{Pods, Seen};

@@ -40,6 +40,14 @@ pub fn variant(component: &[u8], version: &str) -> Result<Vec<u8>> {
     Ok(variant)
 }
 
+/// A module as it goes into a ConfigMap. For a large one it takes a second: its author does that once.
+///
+/// # Errors
+/// When it can't be packed.
+pub fn packed(component: &[u8]) -> Result<Vec<u8>> {
+    Ok(zstd::bulk::compress(component, 19)?)
+}
+
 /// A ConfigMap beside the operator that offers a module. It is gone with this value's [`ModuleMap::delete`].
 pub struct ModuleMap {
     api: Api<ConfigMap>,
@@ -60,7 +68,14 @@ impl ModuleMap {
     /// # Errors
     /// When the API server refuses.
     pub async fn apply(&self, wasm: &[u8], annotations: &Value) -> Result<()> {
-        let packed = zstd::bulk::compress(wasm, 19)?;
+        self.apply_packed(packed(wasm)?, annotations).await
+    }
+
+    /// The same with what [`packed`] gives.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn apply_packed(&self, packed: Vec<u8>, annotations: &Value) -> Result<()> {
         let manifest = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",

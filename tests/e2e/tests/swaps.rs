@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Admin, MINUTE, ModuleMap, Namespace, Operator, credentials, database, in_namespace, in_time, replicated, shipped, variant,
+    Admin, MINUTE, ModuleMap, Namespace, Operator, credentials, database, in_namespace, in_time, packed, replicated, shipped, variant,
     wait_for_at_once,
 };
 use mysql_async::{Conn, prelude::Queryable};
@@ -98,11 +98,12 @@ async fn all_swaps<'a>(admin: &Admin, maps: &'a [(&str, ModuleMap)]) -> Result<V
     let mut all = Vec::new();
     for (slot, map) in maps {
         let component = shipped(slot)?;
+        let versions = VERSIONS.map(|version| Ok((version, packed(&variant(&component, version)?)?)));
+        let versions: Vec<(&str, Vec<u8>)> = versions.into_iter().collect::<Result<_>>()?;
         let mut times = Vec::new();
-        for version in VERSIONS.iter().cycle().take(SWAPS) {
-            let wasm = variant(&component, version)?;
+        for (version, packed) in versions.iter().cycle().take(SWAPS) {
             let applied = Instant::now();
-            map.apply(&wasm, &json!({})).await?;
+            map.apply_packed(packed.clone(), &json!({})).await?;
             wait_for_at_once(format!("version {version} of {slot} is active"), MINUTE, async || {
                 let now = admin.slot(slot).await?;
                 ensure!(now["version"] == *version, "it is version {}: {}", now["version"], now["offers"]);

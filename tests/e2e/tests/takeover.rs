@@ -59,7 +59,14 @@ async fn taken_over(namespace: &Namespace, operator: &Operator, rival: Rival, be
     stage.strikes();
     rival.end().await?;
     operator.settled().await?;
-    stage.in_order(5 * MINUTE).await.context("the replicated DoltDB is taken over")?;
+    // What was left looks as if all were in order.
+    wait_for("each pod was replaced", 5 * MINUTE, async || {
+        let replaced = watch.seen().replaced;
+        ensure!(replaced.len() == pods.len(), "replaced were {replaced:?}");
+        Ok(())
+    })
+    .await?;
+    stage.in_order(2 * MINUTE).await.context("the replicated DoltDB is taken over")?;
     namespace.ready("DoltDB", SOLO, MINUTE).await.context("the single server is taken over")?;
     for (kind, name) in [("Database", "shop"), ("User", "app"), ("Grant", "app")] {
         namespace.ready(kind, name, MINUTE).await?;
