@@ -132,7 +132,7 @@ impl Reconciler for DoltDBReconciler {
         // First, because a failed effect ends the plan, and because what is under way is recorded before anything is done for it.
         decision.tell(world, request, &mut plan)?;
         roles::label_primary(&target, &observed, &leadership, &mut plan);
-        act(&step, &mut plan);
+        act(&step, &observed, &mut plan);
         if let Some(Change::Now(execution)) = &password {
             plan.sql((**execution).clone());
         }
@@ -158,12 +158,21 @@ impl Reconciler for DoltDBReconciler {
 }
 
 /// What is done about the primary.
-fn act(step: &Step, plan: &mut Plan) {
+fn act(step: &Step, observed: &Observed, plan: &mut Plan) {
     for (severity, reason, action, message) in &step.events {
         plan.event(*severity, reason, action, message.clone());
     }
     match &step.act {
-        Some(Act::StepDown(execution) | Act::Promote { execution, .. }) => {
+        Some(Act::StepDown(execution)) => {
+            plan.sql((**execution).clone());
+        }
+        Some(Act::Promote { execution, .. }) => {
+            // Should the lost one come back before its successor is seen to answer, nobody must be led to it.
+            if let Some(pod) = step.replaced().and_then(|lost| observed.pods.get(&lost)).filter(|pod| !pod.header.deleting)
+                && pod.header.label(crds::names::LABEL_CLUSTER_ROLE) == Some(crds::names::ROLE_PRIMARY)
+            {
+                plan.label(&pod.header, &[(crds::names::LABEL_CLUSTER_ROLE, None)]);
+            }
             plan.sql((**execution).clone());
         }
         Some(Act::Fence(pod)) => {

@@ -96,7 +96,7 @@ pub(crate) fn verdict(change: &Change, target: &Target, said_before: bool) -> Op
 
 /// A pod whose probes fail once its password has changed.
 fn probes_with_password(world: &dyn World, target: &Target, observed: &Observed) -> Result<Option<String>, Failure> {
-    if let Some(old) = observed.pods.keys().find(|ordinal| !is_current(observed, **ordinal)) {
+    if let Some(old) = observed.pods.keys().find(|ordinal| !is_current(target, observed, **ordinal)) {
         return Ok(Some(target.pod(*old)));
     }
     let object = reference("apps/v1", "StatefulSet", target.namespace(), &names::stateful_set(target.name()));

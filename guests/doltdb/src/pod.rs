@@ -119,6 +119,11 @@ impl Pod {
         parse_rfc3339(self.server()?.state.running.as_ref()?.started_at.as_deref()?)
     }
 
+    /// The hash of the configuration that it was made for.
+    pub(crate) fn config_hash(&self) -> Option<&str> {
+        self.metadata.annotations.get(names::ANNOTATION_CONFIG_HASH).map(String::as_str)
+    }
+
     /// Whether it was made for a DoltDB with replication, if it says so.
     pub(crate) fn replicates(&self) -> Option<bool> {
         self.metadata.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
@@ -184,6 +189,7 @@ pub(crate) fn pods(world: &dyn World, target: &Target, stateful_set: &str, relea
     let selector = Selector::new("v1", "Pod", target.namespace()).label(names::LABEL_NAME, target.name()).fields(&[
         "/metadata/ownerReferences",
         "/metadata/annotations/k8s.dolthub.com~1replication",
+        "/metadata/annotations/k8s.dolthub.com~1configmap-hash",
         "/metadata/creationTimestamp",
         "/metadata/annotations/k8s.dolthub.com~1self-fencing",
         "/status/conditions/type",

@@ -82,10 +82,18 @@ pub(crate) fn only_primary_is_left(target: &Target, observed: &Observed, leader:
         && all_well(target, observed, Some(leader)).is_ok()
 }
 
-/// Whether a pod is of the newest revision.
-pub(crate) fn is_current(observed: &Observed, ordinal: i32) -> bool {
+/// Whether a pod is of the newest revision, and its server runs with the configuration of it.
+pub(crate) fn is_current(target: &Target, observed: &Observed, ordinal: i32) -> bool {
     let revision = observed.stateful_set.as_ref().map(|set| set.body.status.update_revision.as_str());
-    observed.pods.get(&ordinal).is_some_and(|pod| pod.header.label(REVISION) == revision)
+    observed.pods.get(&ordinal).is_some_and(|pod| pod.header.label(REVISION) == revision) && !knows_others(target, observed, ordinal)
+}
+
+/// Whether a server knows other servers than the configuration of its pod names. All pods read the same files: a container that was started anew
+/// between two changes of them has what was there then, whatever its revision says. A server without a database does not say whom it knows.
+fn knows_others(target: &Target, observed: &Observed, ordinal: i32) -> bool {
+    let (Some(pod), Some(Ok(server))) = (observed.pods.get(&ordinal), observed.servers.get(&ordinal)) else { return false };
+    let (known, files) = (server.known_pods(), pod.body.config_hash());
+    !known.is_empty() && files.is_some_and(|hash| build::peers_by(hash, target, observed, ordinal).is_some_and(|peers| peers != known))
 }
 
 /// How many servers the StatefulSet should have now.
@@ -105,15 +113,25 @@ pub(crate) fn replicas(target: &Target, observed: &Observed, leadership: &Leader
 
 /// How many servers know each other by their configuration.
 ///
-/// A server takes nothing from one that it does not know: as long as the primary is one that is going away, all have to know it.
+/// A server takes nothing from one that it does not know: as long as the primary is one that is going away, all have to know it. The one that is
+/// left when replication is turned off goes on knowing those that went: Dolt does not start in a cluster of one, and it may be restarted, or get
+/// the others back, before it is restarted without a cluster.
 pub(crate) fn configured(target: &Target, observed: &Observed, leadership: &Leadership) -> i32 {
+    const SMALLEST_CLUSTER: i32 = 2;
     let wanted = target.replicas;
+    if !target.replication.enabled {
+        return wanted;
+    }
     let running = running(observed).unwrap_or(wanted);
     let primary = match leadership {
         Leadership::One(leader) => *leader,
         _ => target.recorded_primary(),
     };
-    if target.replication.enabled && (primary >= wanted || target.form == Form::TurningOff) { running.max(wanted) } else { wanted }
+    match target.form {
+        Form::TurningOff => running.max(build::configured_before(target, observed)).max(SMALLEST_CLUSTER),
+        _ if primary >= wanted => running.max(wanted),
+        _ => wanted,
+    }
 }
 
 /// How many servers there are: a StatefulSet that is made anew has as many as the one before.
@@ -132,13 +150,13 @@ fn all_know(target: &Target, observed: &Observed) -> bool {
         || (build::config_is_there(target, observed) && stale(target, observed).is_some_and(|stale| stale.is_empty()))
 }
 
-/// The pods of an older revision by ordinal, of those that stay; none as long as the newest one is not known.
+/// The pods that are not current by ordinal, of those that stay; none as long as the newest one is not known.
 fn stale(target: &Target, observed: &Observed) -> Option<Vec<i32>> {
     let set = observed.stateful_set.as_ref()?;
     let known = set.body.status.observed_generation >= set.header.generation && !set.body.status.update_revision.is_empty();
     let stays = |ordinal: &i32| *ordinal < target.replicas;
     let counts = observed.is_as_specified(target) && known;
-    counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(observed, *ordinal)).collect())
+    counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(target, observed, *ordinal)).collect())
 }
 
 /// Whether all servers that stay run and follow, so that one of them may be missed. One that is going away need not follow.

@@ -100,6 +100,8 @@ pub(crate) struct World {
     pub(crate) last_contact: BTreeMap<String, u64>,
     /// Since when pods are cut off from all but clients.
     pub(crate) isolated: BTreeMap<String, u64>,
+    /// When servers that stood still last went on.
+    pub(crate) thawed: BTreeMap<String, u64>,
     /// What happened, where somebody wants to know.
     pub(crate) trace: Option<Vec<String>>,
     /// Whether the run has come to its end.
@@ -135,6 +137,7 @@ impl World {
             waits: BTreeMap::new(),
             last_contact: BTreeMap::new(),
             isolated: BTreeMap::new(),
+            thawed: BTreeMap::new(),
             trace: None,
             finished: false,
             acts_until: 0,
@@ -258,7 +261,7 @@ impl World {
             Event::Patience { write } => self.on_patience(write),
             Event::Trouble(trouble) => self.on_trouble(trouble),
             Event::LookOut { pod, life } => self.look_out(&pod, life),
-            Event::Heal(a, b) => self.set_cut(&a, &b, false),
+            Event::Heal(a, b) => self.heal(&a, &b),
             Event::Rejoin(pod) => self.isolate(&pod, false),
             Event::Thaw(pod) => self.thaw(&pod),
             Event::HostUp(stale) => {
@@ -300,6 +303,14 @@ impl World {
             };
         }
         self.dolt.cut(a, b, cut);
+    }
+
+    /// Opens the path between two parties again, unless one of them is cut off from the other for another reason.
+    fn heal(&mut self, a: &str, b: &str) {
+        let cut_off = [a, b].into_iter().any(|pod| self.isolated.contains_key(pod));
+        if !cut_off || a == CLIENTS || b == CLIENTS {
+            self.set_cut(a, b, false);
+        }
     }
 
     /// Parts a pod from the operator, the API server and all other pods that there may be, or joins it again. Clients still reach it.

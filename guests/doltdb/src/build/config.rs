@@ -35,6 +35,22 @@ pub(super) fn is_there(observed: &Observed, config: &BTreeMap<String, String>) -
     observed.config.as_ref().is_some_and(|there| config.iter().all(|(key, file)| there.get(key) == Some(file)))
 }
 
+/// For how many servers the ConfigMap has a file.
+pub(super) fn count(target: &Target, observed: &Observed) -> i32 {
+    let has_file =
+        |ordinal: &i32| observed.config.as_ref().is_some_and(|files| files.contains_key(&names::config_key(target.name(), *ordinal)));
+    (0..).take_while(has_file).last().map_or(0, |last| last + 1)
+}
+
+/// Whether the files with this hash are those in the ConfigMap, beside which there may be some of servers that are going away.
+pub(super) fn is_there_with(hash: &str, target: &Target, observed: &Observed) -> bool {
+    let file = |ordinal| {
+        let key = names::config_key(target.name(), ordinal);
+        Some((key.clone(), observed.config.as_ref()?.get(&key)?.clone()))
+    };
+    (1..=count(target, observed)).any(|servers| self::hash(&(0..servers).filter_map(file).collect()) == hash)
+}
+
 /// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.
 pub(super) fn config_map(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Value {
     let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_default();
@@ -60,6 +76,11 @@ pub(super) fn hash(config: &BTreeMap<String, String>) -> String {
         hasher.update(format!("{key}={value};"));
     }
     hex::encode(hasher.finalize())
+}
+
+/// The names of the other servers in a file.
+pub(super) fn peers(file: &str) -> impl Iterator<Item = &str> {
+    file.lines().filter_map(|line| line.strip_prefix("        - name: ")).map(|name| name.trim_matches('"'))
 }
 
 /// The role that a server has as long as its volume is empty. It is chosen once, when the cluster is made: a server that is added later, or

@@ -11,7 +11,7 @@ mod services;
 mod stateful_set;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::names;
 use sdk::{Plan, owner_reference};
@@ -53,6 +53,17 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
 /// Whether the servers' configuration is already what the spec wants.
 pub(crate) fn config_is_there(target: &Target, observed: &Observed) -> bool {
     config::is_there(observed, &config::config(target, observed, target.replicas))
+}
+
+/// How many servers have a file in the configuration that is there.
+pub(crate) fn configured_before(target: &Target, observed: &Observed) -> i32 {
+    config::count(target, observed)
+}
+
+/// The pods that a server's file names as the others, if the files with this hash are those that are there.
+pub(crate) fn peers_by<'a>(hash: &str, target: &Target, observed: &'a Observed, ordinal: i32) -> Option<BTreeSet<&'a str>> {
+    let file = observed.config.as_ref()?.get(&names::config_key(target.name(), ordinal))?;
+    config::is_there_with(hash, target, observed).then(|| config::peers(file).collect())
 }
 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.

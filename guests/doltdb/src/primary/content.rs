@@ -82,6 +82,14 @@ pub(crate) fn same(world: &dyn World, target: &Target, one: i32, other: i32) -> 
     Ok(contents.get(&one) == contents.get(&other))
 }
 
+/// The databases of which two servers have the same commits, and other changes that are in no commit yet.
+pub(crate) fn unclear(one: &Content, other: &Content) -> Vec<String> {
+    let differ = |database: &String, ours: &Heads| {
+        other.get(database).is_some_and(|theirs| ours.everything != theirs.everything && ours.branches == theirs.branches)
+    };
+    one.iter().filter(|(database, ours)| differ(database, ours)).map(|(database, _)| database.clone()).collect()
+}
+
 /// How the data of `one` stand to those of `other`.
 ///
 /// # Errors

@@ -3,14 +3,17 @@
 //! A candidate must have been caught up when the primary was last asked, and must have its databases: a server without this proof is never
 //! promoted, however healthy it looks. Of several the one whose data are ahead is taken.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use dolt::Role;
 
 use super::{
     Situation,
-    content::{Content, Standing, contents, databases, standing},
-    failover::heard_of,
+    content::{Content, Standing, contents, databases, standing, unclear},
+    heard::heard_in,
 };
 
 /// The server that should become primary in the place of the lost one.
@@ -64,36 +67,93 @@ fn most_advanced(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
     let mut candidates = candidates.to_vec();
     candidates.sort_by_key(|ordinal| (*ordinal != preferred, *ordinal));
     let contents = contents(s.world, s.target, &candidates)?;
+    let mut claims = Vec::new();
     for candidate in &candidates {
-        if covers_all(s, *candidate, &contents, false)? {
-            return Ok(*candidate);
+        if let Some(rivals) = rivals(s, *candidate, &contents)? {
+            claims.push(Claim { candidate: *candidate, rivals });
         }
     }
-    // What is in no commit yet has no order. Of those that differ only in that, the one has most that heard from the primary last.
-    let heard = heard_of(s, &candidates).into_iter().collect::<Result<Vec<_>, _>>()?;
-    let heard: BTreeMap<i32, Duration> =
-        candidates.iter().zip(heard).map(|(ordinal, ago)| (*ordinal, ago.unwrap_or(Duration::MAX))).collect();
-    candidates.sort_by_key(|ordinal| heard.get(ordinal).copied());
-    for candidate in &candidates {
-        if covers_all(s, *candidate, &contents, true)? {
-            return Ok(*candidate);
-        }
+    match claims.iter().find(|claim| claim.rivals.is_empty()) {
+        Some(claim) => Ok(claim.candidate),
+        None if claims.is_empty() => Err(format!("each of {} has data that another lacks", names(s, &candidates))),
+        None => last_to_hear(s, &candidates, &claims),
     }
-    let names: Vec<String> = candidates.iter().map(|ordinal| s.pod_name(*ordinal)).collect();
-    Err(format!("each of {} has data that another lacks", names.join(", ")))
 }
 
-fn covers_all(s: &Situation<'_>, candidate: i32, contents: &BTreeMap<i32, Content>, tolerant: bool) -> Result<bool, String> {
-    let Some(data) = contents.get(&candidate) else { return Ok(false) };
+/// A candidate that has all commits of all others.
+struct Claim {
+    candidate: i32,
+    /// Those with the same commits and other changes that are in no commit yet, each with the databases of which that is so.
+    rivals: Vec<(i32, Vec<String>)>,
+}
+
+/// The rivals of a candidate; none where another has commits that it lacks.
+fn rivals(s: &Situation<'_>, candidate: i32, contents: &BTreeMap<i32, Content>) -> Result<Option<Vec<(i32, Vec<String>)>>, String> {
+    let Some(data) = contents.get(&candidate) else { return Ok(None) };
+    let mut rivals = Vec::new();
     for (other, theirs) in contents.iter().filter(|(other, _)| **other != candidate) {
-        let covered = match standing(s.world, s.target, (candidate, data), (*other, theirs))? {
-            Standing::Same | Standing::Ahead => true,
-            Standing::Unclear => tolerant,
-            Standing::Lacks => false,
-        };
-        if !covered {
-            return Ok(false);
+        match standing(s.world, s.target, (candidate, data), (*other, theirs))? {
+            Standing::Same | Standing::Ahead => {}
+            Standing::Unclear => rivals.push((*other, unclear(data, theirs))),
+            Standing::Lacks => return Ok(None),
         }
     }
-    Ok(true)
+    Ok(Some(rivals))
+}
+
+/// By database and server.
+type Heard<'a> = BTreeMap<(&'a str, i32), Option<Duration>>;
+
+/// Changes that are in no commit yet have no order, but a primary sends all that it has, and tells a standby that it is there only as long as that
+/// one has it: whoever heard from it last has most.
+///
+/// Each server says how long ago that was, but it is not known when exactly it says so. So one counts as the last for certain when it is asked after
+/// its rivals, and has heard from the primary for a shorter time all the same.
+fn last_to_hear(s: &Situation<'_>, candidates: &[i32], claims: &[Claim]) -> Result<i32, String> {
+    const TRIES: usize = 5;
+    let databases: BTreeSet<&str> =
+        claims.iter().flat_map(|claim| &claim.rivals).flat_map(|(_, unclear)| unclear).map(String::as_str).collect();
+    let databases: Vec<&str> = databases.into_iter().collect();
+    let ask = || -> Result<Heard<'_>, String> {
+        let heard = heard_in(s, candidates, &databases)?;
+        let of = |(ordinal, times): (&i32, Vec<Option<Duration>>)| -> Vec<_> {
+            databases.iter().zip(times).map(|(database, ago)| ((*database, *ordinal), ago)).collect()
+        };
+        Ok(candidates.iter().zip(heard).flat_map(of).collect())
+    };
+    // Whether a candidate heard later than all its rivals, or one of the two has heard nothing since its own start.
+    let compare = |claim: &Claim, now: &Heard<'_>, before: &Heard<'_>| -> Option<bool> {
+        let mut last = true;
+        for (rival, unclear) in &claim.rivals {
+            for database in unclear.iter().map(String::as_str) {
+                let (ours, theirs) = (now.get(&(database, claim.candidate))?, before.get(&(database, *rival))?);
+                last &= (*ours)? < (*theirs)?;
+            }
+        }
+        Some(last)
+    };
+    let mut before = ask()?;
+    for _ in 0..TRIES {
+        let now = ask()?;
+        if let Some(claim) = claims.iter().find(|claim| compare(claim, &now, &before) == Some(true)) {
+            return Ok(claim.candidate);
+        }
+        before = now;
+    }
+    // They heard within the time that a question takes, or one of one database and another of another: the least is lost by who is closest.
+    let missed = |claim: &Claim| -> Option<(Duration, i32)> {
+        compare(claim, &before, &before)?;
+        let times: Option<Vec<Duration>> =
+            databases.iter().map(|database| before.get(&(*database, claim.candidate)).copied().flatten()).collect();
+        Some((times?.into_iter().sum(), claim.candidate))
+    };
+    match claims.iter().filter_map(missed).min() {
+        Some((_, candidate)) => Ok(candidate),
+        None => Err(format!("{} have different changes that are in no commit, and nothing says who has more", names(s, candidates))),
+    }
+}
+
+fn names(s: &Situation<'_>, ordinals: &[i32]) -> String {
+    let names: Vec<String> = ordinals.iter().map(|ordinal| s.pod_name(*ordinal)).collect();
+    names.join(", ")
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crds::names;
 use dolt::{Role, role_statement};
-use sdk::{Header, Level, Query, Rows, RowsExt, Severity, SqlError, Timestamp, Verdict, ident, sql};
+use sdk::{Header, Level, Query, Severity, Timestamp, Verdict};
 
 use super::{
     Act, Reason, Situation, Step, Transition,
     election::elect,
+    heard::heard_of,
     held_back::held_back,
     recovery, replication_on,
     switchover::{QUICKLY, after_step_down, promote},
@@ -97,8 +98,7 @@ fn follow(s: &Situation<'_>, primary: i32, candidate: i32) -> Step {
     let words = s.observed.pods.get(&primary).and_then(|pod| pod.body.last_words()).map(|words| format!(" ({words})")).unwrap_or_default();
     match patience(s, primary, candidate) {
         Some(left) => Step {
-            silent_since: Some(s.lost_since()),
-            look_again: Some(left.min(RETRY)),
+            look_again: Some(left.min(s.again(s.lost_since(), RETRY))),
             ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
         },
         None => match still_running(s, primary, candidate) {
@@ -130,8 +130,7 @@ fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Tim
     if s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) {
         return None;
     }
-    let now = s.world.now();
-    let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
+    let since = s.lost_since();
     let gone = s.elapsed(since);
     if gone < VANISHED {
         return Some((since, VANISHED - gone));
@@ -157,10 +156,11 @@ fn patience(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<Duration>
 
 fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
     let name = s.pod_name(primary);
-    let now = s.world.now();
-    let since = s.target.status.primary_silent_since.as_deref().and_then(sdk::parse_rfc3339).unwrap_or(now);
-    let quiet = s.elapsed(since);
-    let waiting = |message: String| Step { silent_since: Some(since), look_again: Some(RETRY), ..wait(s, message) };
+    let since = s.lost_since();
+    // One that has just come back has been silent as long as it is there.
+    let back = s.observed.pods.get(&primary).and_then(|pod| pod.body.running_since());
+    let quiet = s.elapsed(back.map_or(since, |back| back.max(since)));
+    let waiting = |message: String| wait(s, message);
     if quiet < SILENCE {
         let message = format!("primary {name} gives no answer: {why}");
         return Step { silent_since: Some(since), ..Step::wait(FAILOVER, message, RETRY) };
@@ -188,29 +188,6 @@ fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
     take_over(s, primary, candidate, format!("{name} gave no answer for {} s", quiet.as_secs()), pod)
 }
 
-/// How long ago each of these standbys heard from its primary, all asked at once; none where one has not heard anything since its start.
-pub(super) fn heard_of(s: &Situation<'_>, standbys: &[i32]) -> Vec<Result<Option<Duration>, String>> {
-    // Dolt takes `NOW()` without its digits for a column, and refuses it beside MAX.
-    let statement = || {
-        sql!("SELECT TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)) FROM ??.??", ident("dolt_cluster"), ident("dolt_cluster_status"))
-    };
-    let query = |standby: &i32| {
-        let endpoint = s.target.servers.pod(*standby);
-        Query { endpoint, database: None, statements: vec![statement()], deadline: dolt::READ_DEADLINE, max_rows: 1 }
-    };
-    let questions: Vec<Query> = standbys.iter().map(query).collect();
-    let unknown = |standby: &i32, why: String| format!("when {} last heard from it is not known: {why}", s.pod_name(*standby));
-    let answers = if questions.is_empty() { Vec::new() } else { s.world.query(&questions) };
-    standbys.iter().zip(answers).map(|(standby, answer)| ago(&answer).map_err(|why| unknown(standby, why))).collect()
-}
-
-fn ago(answer: &Result<Vec<Rows>, SqlError>) -> Result<Option<Duration>, String> {
-    let results = answer.as_ref().map_err(|error| error.message.clone())?;
-    let cell = results.first().ok_or("no rows")?.cell(0, 0).map_err(|error| error.to_string())?.ok_or("no row")?;
-    // A clock that was set back makes it a time to come.
-    Ok(if cell.is_null() { None } else { Some(Duration::from_micros(cell.number().unwrap_or_default())) })
-}
-
 /// Begins a failover. A pod that still runs is fenced first.
 fn take_over(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence: Option<Header>) -> Step {
     let transition = Transition {
@@ -234,13 +211,14 @@ fn take_over(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence
 }
 
 fn fence_step(s: &Situation<'_>, transition: Transition, pod: Header) -> Step {
+    let again = s.again(transition.since, QUICKLY);
     let message = format!("{} is being taken away, so that {} can become primary", s.pod_name(transition.from), s.pod_name(transition.to));
     Step {
         transition: Some(transition),
         act: Some(Act::Fence(pod)),
         verdict: Some((Verdict::no("FencingPrimary", message.clone()), true)),
         leaderless: Some(message),
-        look_again: Some(QUICKLY),
+        look_again: Some(again),
         ..Step::default()
     }
 }
@@ -325,7 +303,7 @@ pub(super) fn asked_for(s: &Situation<'_>) -> Option<Step> {
     Some(Step { is_failover: false, ..take_over(s, s.target.recorded_primary(), ordinal, why, None) })
 }
 
-/// Nothing is done, for this reason; a person may decide otherwise.
+/// The primary is lost and nothing is done, for this reason; a person may decide otherwise.
 pub(super) fn wait(s: &Situation<'_>, message: String) -> Step {
     wait_because(s, "WaitingForPrimary", message)
 }
@@ -339,5 +317,12 @@ pub(super) fn wait_because(s: &Situation<'_>, reason: &str, message: String) -> 
         names::ANNOTATION_PROMOTE,
         s.next_epoch()
     );
-    Step { leaderless: Some(message), verdict: Some((Verdict::no(reason, hint), true)), look_again: Some(RETRY), ..Step::default() }
+    let since = s.lost_since();
+    Step {
+        leaderless: Some(message),
+        verdict: Some((Verdict::no(reason, hint), true)),
+        silent_since: Some(since),
+        look_again: Some(s.again(since, RETRY)),
+        ..Step::default()
+    }
 }

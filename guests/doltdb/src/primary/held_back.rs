@@ -50,7 +50,7 @@ fn limited(s: &Situation<'_>, loss: &str) -> Option<Step> {
         "{loss}, and there were {counted} automatic failovers within an hour, which is as many as \
          spec.replication.primary.maxFailoversPerHour allows: another one is left to you"
     );
-    Some(Step { silent_since: Some(s.lost_since()), ..wait_because(s, "FailoverLimitReached", message) })
+    Some(wait_because(s, "FailoverLimitReached", message))
 }
 
 fn hold(s: &Situation<'_>, reason: &str, message: String, left: Duration) -> Step {

@@ -11,6 +11,7 @@
 pub(crate) mod content;
 mod election;
 mod failover;
+mod heard;
 mod held_back;
 mod recovery;
 mod replication_on;
@@ -115,6 +116,11 @@ impl Step {
         self.transition.as_ref().filter(|t| t.failures == 0 && t.to != t.from).map(|t| t.to)
     }
 
+    /// The lost primary in whose place another one comes.
+    pub(crate) fn replaced(&self) -> Option<i32> {
+        self.transition.as_ref().filter(|t| t.reason == Reason::Failover && t.to != t.from).map(|t| t.from)
+    }
+
     /// Whether the other servers have no data yet, whatever their volumes hold.
     pub(crate) fn others_are_empty(&self) -> bool {
         self.transition.as_ref().is_some_and(|transition| transition.reason == Reason::ReplicationOn)
@@ -141,6 +147,14 @@ impl Situation<'_> {
         const SET_BACK: Timestamp = 10_000;
         let now = self.world.now();
         if since > now.saturating_add(SET_BACK) { Duration::from_secs(3_600) } else { Duration::from_millis(now.saturating_sub(since)) }
+    }
+
+    /// How soon to look again at something that is waited for since then. Each look is a round, and an object has only so many of them in a
+    /// minute: what has not come at once is looked for less often.
+    fn again(&self, since: Timestamp, soon: Duration) -> Duration {
+        const AT_ONCE: Duration = Duration::from_secs(5);
+        const OFTEN: Duration = Duration::from_secs(1);
+        if self.elapsed(since) < AT_ONCE { soon } else { soon.max(OFTEN) }
     }
 
     /// Since when the primary is seen to be lost; from now on, if that is news.

@@ -2,14 +2,19 @@
 //!
 //! One of them may be made primary only if nothing can get lost by it. Anything less is told and left alone.
 
+use std::time::Duration;
+
 use dolt::Role;
 
 use super::{
     Reason, Situation, Step, Transition,
     content::{Standing, contents, standing},
-    failover::wait,
+    failover,
     switchover::promote,
 };
+
+/// How often servers are looked at that answer, and whose roles or data do not fit together.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Every server that answers is a standby, the last primary among them: it becomes primary again if no other has anything that it lacks.
 pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
@@ -53,6 +58,11 @@ pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
         Some(transition) => promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition }),
         None => Step { transition: Transition::of(s.target), ..Step::default() },
     }
+}
+
+/// Nothing is done, for this reason; no server is lost.
+fn wait(s: &Situation<'_>, message: String) -> Step {
+    Step { silent_since: None, look_again: Some(RETRY), ..failover::wait(s, message) }
 }
 
 fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {

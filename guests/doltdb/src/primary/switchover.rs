@@ -168,7 +168,7 @@ fn fit(s: &Situation<'_>, leader: i32, candidate: i32, reason: Reason) -> Result
     if pod.header.deleting || !pod.body.is_ready() {
         return Err(format!("{name} is not ready"));
     }
-    if reason == Reason::Update && !update::is_current(s.observed, candidate) {
+    if reason == Reason::Update && !update::is_current(s.target, s.observed, candidate) {
         return Err(format!("{name} is not updated yet"));
     }
     let server = s.server(candidate).ok_or_else(|| format!("{name} gives no answer"))?;
@@ -274,7 +274,8 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
         }
     }
     if let Some(why) = unknown {
-        return Step { transition: Some(transition), ..Step::wait(SWITCH, format!("nobody is primary for the moment: {why}"), QUICKLY) };
+        let again = s.again(transition.since, QUICKLY);
+        return Step { transition: Some(transition), ..Step::wait(SWITCH, format!("nobody is primary for the moment: {why}"), again) };
     }
     // An equal epoch with another role is refused: the old primary needs a new one.
     let message = format!("no standby has all data of {}: it becomes primary again", s.pod_name(transition.from));

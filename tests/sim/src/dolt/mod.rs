@@ -54,6 +54,13 @@ pub struct Config {
     pub alone: bool,
 }
 
+impl Config {
+    /// Whether a server starts with it: there is no cluster of one.
+    pub fn is_valid(&self) -> bool {
+        self.alone || !self.peers.is_empty()
+    }
+}
+
 /// What a primary knows of one database on one standby.
 #[derive(Debug, Clone, Default)]
 struct Hook {

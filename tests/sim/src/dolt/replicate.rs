@@ -69,13 +69,19 @@ impl Dolt {
 
     /// A standby takes over what a primary sends, whatever it had.
     fn receive(&mut self, name: &str, database: &str, content: Content) {
+        self.heard(name, database);
+        let Some(server) = self.servers.get(name) else { return };
+        if let Some(volume) = self.volumes.get_mut(&server.volume) {
+            volume.databases.insert(database.into(), content);
+        }
+    }
+
+    /// A standby notes when it heard of a database, towards each of the others: it does not say from whom.
+    fn heard(&mut self, name: &str, database: &str) {
         let now = self.now;
         let Some(server) = self.servers.get_mut(name) else { return };
         for peer in server.peers.clone() {
             server.hooks.entry((database.to_owned(), peer)).or_default().last_success = Some(now);
-        }
-        if let Some(volume) = self.volumes.get_mut(&server.volume) {
-            volume.databases.insert(database.into(), content);
         }
     }
 
@@ -94,16 +100,19 @@ impl Dolt {
                 if hook.next_try <= self.now {
                     behind.push((database.clone(), peer.clone()));
                 }
-            } else if !SYSTEM.contains(&database.as_str()) {
-                caught_up.insert(peer.clone());
+            } else if !SYSTEM.contains(&database.as_str()) && hook.last_success.is_none_or(|at| self.now - at >= TICK) {
+                caught_up.insert((peer.clone(), database.clone()));
             }
         }
         for (database, peer) in behind {
             self.on_push(name, life, &database, &peer);
         }
-        for peer in caught_up {
-            // A sign of life moves no data. It is how two primaries of one cluster meet.
-            let _ = self.contact(name, &peer);
+        for (peer, database) in caught_up {
+            // A sign of life moves no data, but a standby that has what it was given notes when it came. It is how two primaries of one cluster
+            // meet.
+            if self.contact(name, &peer).is_ok() && self.databases(&peer).get(&database) == databases.get(&database) {
+                self.heard(&peer, &database);
+            }
         }
         self.look_at_transition(name);
     }

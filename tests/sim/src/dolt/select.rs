@@ -37,7 +37,8 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
     }
     if query.columns == [SILENCE] {
-        let last = dolt.last_heard(server);
+        let databases = rows.iter().filter_map(|row| text_of(cell(row, "database")?));
+        let last = databases.filter_map(|database| dolt.last_heard(server, &database)).max();
         let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
     }

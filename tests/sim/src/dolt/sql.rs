@@ -145,9 +145,9 @@ impl Dolt {
         Answer::Rows(Rows { columns: vec!["status".into()], rows: vec![vec![Value::Signed(0)]] })
     }
 
-    /// When a server was last sent something, or last sent something itself, in any database of users.
-    pub(super) fn last_heard(&self, name: &str) -> Option<u64> {
-        let hooks = self.servers.get(name)?.hooks.iter().filter(|((database, _), _)| !SYSTEM.contains(&database.as_str()));
+    /// When a server was last sent something of a database, or last sent something itself.
+    pub(super) fn last_heard(&self, name: &str, database: &str) -> Option<u64> {
+        let hooks = self.servers.get(name)?.hooks.iter().filter(|((of, _), _)| of == database);
         hooks.filter_map(|(_, hook)| hook.last_success).max()
     }
 

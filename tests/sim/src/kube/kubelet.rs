@@ -13,6 +13,9 @@ use crate::{
     world::{Event, World, clock},
 };
 
+/// What a server says that is to be in a cluster without others.
+const REFUSED: &str = "cluster config: must supply standby_remotes when supplying cluster configuration.";
+
 /// What happens next to a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PodStep {
@@ -189,6 +192,11 @@ impl World {
                     }
                 }
                 if let Ok(config) = self.config_of(uid) {
+                    if !config.is_valid() {
+                        self.say(|| format!("{name} refuses to start: {REFUSED}"));
+                        let delay = self.wait(300..2_500);
+                        return self.plan_pod(uid, delay, PodStep::Listen);
+                    }
                     self.dolt.start(&name, &names_of_claim(&name), &config);
                     if let Some(run) = self.pods.get_mut(uid) {
                         run.running_since = Some(now);
@@ -287,6 +295,7 @@ impl World {
         }
         self.say(|| format!("{name} goes on"));
         self.dolt.freeze(name, false);
+        self.thawed.insert(name.into(), self.now);
         self.deliver_held(name);
         let Some(uid) = self.uid_of(name) else { return };
         if self.pods.get(&uid).is_some_and(|run| !run.stopping) {

@@ -19,6 +19,8 @@ const REACH: u64 = 5_000;
 
 /// How long a primary that is cut off may go on, in milliseconds.
 const STOPPED: u64 = 9_000;
+/// How long it may go on after it stood still: what ends it stood still with it, and looks about every few seconds.
+const LOOKS: u64 = 4_000;
 
 /// What did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +109,9 @@ impl World {
     /// A write was acknowledged: nobody may have taken over from this server by then.
     pub(crate) fn on_acknowledged(&mut self, write: u64, pod: &str, epoch: u64) {
         // A server without others has nobody who could take its place, and goes on.
-        if let Some(since) = self.isolated.get(pod).filter(|since| self.now - **since > STOPPED && !self.dolt.is_alone(pod)) {
+        let just_thawed = self.thawed.get(pod).is_some_and(|at| self.now - at <= LOOKS);
+        let cut_off = self.isolated.get(pod).filter(|_| !just_thawed && !self.dolt.is_alone(pod));
+        if let Some(since) = cut_off.filter(|since| self.now - **since > STOPPED) {
             let message = format!("{pod} acknowledged write {write}, {} ms after it was cut off", self.now - since);
             return self.violated("cut-off-stops", message);
         }
