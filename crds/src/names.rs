@@ -19,6 +19,8 @@ pub const LABEL_BACKUP_SCHEDULE: &str = "k8s.dolthub.com/backup-schedule";
 pub const LABEL_BACKUP_COPY: &str = "k8s.dolthub.com/backup-copy";
 /// On a User: which account of which DoltDB it is about, as a digest. Users of one account have the same.
 pub const LABEL_ACCOUNT: &str = "k8s.dolthub.com/account";
+/// On a Database: which database of which DoltDB it is about, as a digest. Databases about one have the same.
+pub const LABEL_DATABASE: &str = "k8s.dolthub.com/database";
 /// On a VolumeSnapshot, and on the CronJobs that the original made: the DoltDB.
 pub const LABEL_PART_OF: &str = "app.kubernetes.io/part-of";
 /// On a VolumeSnapshot, and on the CronJobs that the original made: the Snapshot.
