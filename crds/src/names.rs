@@ -129,6 +129,11 @@ pub fn credentials_secret(n: &str) -> String {
     format!("{n}-credentials")
 }
 
+/// Secret with the files `credentials` and `config` of AWS, for backups. The user makes it, the operator never reads it.
+pub fn aws_secret(n: &str) -> String {
+    format!("{n}-aws")
+}
+
 /// PersistentVolumeClaim of an ordinal.
 pub fn data_claim(n: &str, ordinal: i32) -> String {
     format!("{PVC_ROLE_DATA}-{n}-{ordinal}")
@@ -182,6 +187,7 @@ mod tests {
             reader_service("my-dolt"),
             pod_disruption_budget("my-dolt"),
             credentials_secret("my-dolt"),
+            aws_secret("my-dolt"),
             data_claim("my-dolt", 1),
             auth_delegator_binding("my-dolt", "ns", "1a2b3c4d-1111-2222"),
             volume_snapshot("dolt-data-my-dolt-1", 1_764_288_000),
@@ -203,6 +209,7 @@ mod tests {
                 "my-dolt-reader",
                 "my-dolt-pdb",
                 "my-dolt-credentials",
+                "my-dolt-aws",
                 "dolt-data-my-dolt-1",
                 "my-dolt-ns-1a2b3c4d:auth-delegator",
                 "dolt-data-my-dolt-1-1764288000",
