@@ -32,10 +32,10 @@ pub struct BackupSpec {
     /// Seconds that the copy of one database may take, after which the attempt counts as failed. Default: 21600, which is six hours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<i64>,
-    /// Without effect: the server copies its databases itself, no pod is made.
+    /// Without effect: the server copies its databases itself, no pod is made. The condition `SpecHonored` says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Without effect: the server copies its databases itself, no pod is made.
+    /// Without effect: the server copies its databases itself, no pod is made. The condition `SpecHonored` says so.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
 }
@@ -51,6 +51,17 @@ impl BackupSpec {
             .filter(|seconds| *seconds > 0)
             .unwrap_or(DEADLINE_SECONDS.unsigned_abs())
     }
+
+    /// A sentence for each field that has no effect.
+    pub fn ignored(&self) -> Vec<String> {
+        without_pods(self.resources.is_some(), !self.image_pull_secrets.is_empty())
+    }
+}
+
+/// What is said of fields about pods, where they are set.
+pub(crate) fn without_pods(resources: bool, image_pull_secrets: bool) -> Vec<String> {
+    let fields = [("resources", resources), ("imagePullSecrets", image_pull_secrets)].into_iter().filter(|(_, set)| *set);
+    fields.map(|(field, _)| format!("spec.{field}: has no effect: the server copies its databases itself, no pod is made")).collect()
 }
 
 impl Default for BackupSpec {
@@ -105,8 +116,8 @@ pub struct S3Storage {
     /// `true` is refused: Dolt puts the bucket into the name of the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub force_path_style: Option<bool>,
-    /// Access key, from a Secret in the DoltDB's namespace. Default: the cloud identity of the pods' ServiceAccount. Where it is given, the
-    /// DoltDB's `spec.env` must set `AWS_ACCESS_KEY_ID` from the same key.
+    /// Access key, from a Secret in the DoltDB's namespace. Default: what the servers have, from the files in the Secret `<DoltDB>-aws` or from the
+    /// cloud identity of the pods' ServiceAccount. Where it is given, the DoltDB's `spec.env` must set `AWS_ACCESS_KEY_ID` from the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id_secret_key_ref: Option<SecretKeySelector>,
     /// Secret access key, from a Secret in the DoltDB's namespace. Where it is given, the DoltDB's `spec.env` must set
@@ -157,7 +168,7 @@ pub enum BackupPhase {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// Conditions `Ready`, `BackupCompleted`.
+    /// Conditions `Ready`, `BackupCompleted`, `SpecHonored`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Generation of the spec that this status is about.

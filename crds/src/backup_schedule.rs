@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::backup::without_pods;
 use crate::{BackupStorage, Condition, DoltDBRef, Kind, LocalObjectReference, Object, ResourceRequirements};
 
 /// Makes Backups at the times of a cron expression.
@@ -48,10 +49,10 @@ pub struct BackupScheduleSpec {
     /// `remoteUrl`. Each run replaces the oldest copy. Default: one copy at the place itself, which each run brings up to date.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub copies: Option<i32>,
-    /// Copied into the Backups, where it has no effect.
+    /// Copied into the Backups, where it has no effect, as the condition `SpecHonored` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
-    /// Copied into the Backups, where it has no effect.
+    /// Copied into the Backups, where it has no effect, as the condition `SpecHonored` says.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
 }
@@ -90,6 +91,11 @@ impl BackupScheduleSpec {
     pub fn failed_history(&self) -> usize {
         self.failed_history.and_then(|count| usize::try_from(count).ok()).unwrap_or(10)
     }
+
+    /// A sentence for each field that has no effect.
+    pub fn ignored(&self) -> Vec<String> {
+        without_pods(self.resources.is_some(), !self.image_pull_secrets.is_empty())
+    }
 }
 
 /// What was last observed of the schedule.
@@ -97,7 +103,7 @@ impl BackupScheduleSpec {
 #[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct BackupScheduleStatus {
-    /// Conditions `Ready`, `BackupScheduleCreated`.
+    /// Conditions `Ready`, `BackupScheduleCreated`, `LastBackupSucceeded`, `SpecHonored`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Generation of the spec that this status is about.

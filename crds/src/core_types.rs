@@ -37,6 +37,8 @@ opaque! {
     Probe;
     /// core/v1 ResourceRequirements.
     ResourceRequirements;
+    /// core/v1 SecurityContext.
+    SecurityContext;
     /// core/v1 Toleration.
     Toleration;
     /// core/v1 TopologySpreadConstraint.

@@ -27,7 +27,7 @@ pub use backup::{
 };
 pub use backup_schedule::{BackupSchedule, BackupScheduleSpec, BackupScheduleStatus};
 pub use core_types::{
-    Affinity, EnvVar, LocalObjectReference, PodSecurityContext, Probe, ProbeTiming, ResourceRequirements, Toleration,
+    Affinity, EnvVar, LocalObjectReference, PodSecurityContext, Probe, ProbeTiming, ResourceRequirements, SecurityContext, Toleration,
     TopologySpreadConstraint,
 };
 pub use database::{Database, DatabaseSpec, DatabaseStatus};

@@ -19,6 +19,8 @@ pub const LABEL_BACKUP_SCHEDULE: &str = "k8s.dolthub.com/backup-schedule";
 pub const LABEL_BACKUP_COPY: &str = "k8s.dolthub.com/backup-copy";
 /// On a User: which account of which DoltDB it is about, as a digest. Users of one account have the same.
 pub const LABEL_ACCOUNT: &str = "k8s.dolthub.com/account";
+/// On a Database: which database of which DoltDB it is about, as a digest. Databases about one have the same.
+pub const LABEL_DATABASE: &str = "k8s.dolthub.com/database";
 /// On a VolumeSnapshot, and on the CronJobs that the original made: the DoltDB.
 pub const LABEL_PART_OF: &str = "app.kubernetes.io/part-of";
 /// On a VolumeSnapshot, and on the CronJobs that the original made: the Snapshot.
@@ -127,6 +129,11 @@ pub fn credentials_secret(n: &str) -> String {
     format!("{n}-credentials")
 }
 
+/// Secret with the files `credentials` and `config` of AWS, for backups. The user makes it, the operator never reads it.
+pub fn aws_secret(n: &str) -> String {
+    format!("{n}-aws")
+}
+
 /// PersistentVolumeClaim of an ordinal.
 pub fn data_claim(n: &str, ordinal: i32) -> String {
     format!("{PVC_ROLE_DATA}-{n}-{ordinal}")
@@ -180,6 +187,7 @@ mod tests {
             reader_service("my-dolt"),
             pod_disruption_budget("my-dolt"),
             credentials_secret("my-dolt"),
+            aws_secret("my-dolt"),
             data_claim("my-dolt", 1),
             auth_delegator_binding("my-dolt", "ns", "1a2b3c4d-1111-2222"),
             volume_snapshot("dolt-data-my-dolt-1", 1_764_288_000),
@@ -201,6 +209,7 @@ mod tests {
                 "my-dolt-reader",
                 "my-dolt-pdb",
                 "my-dolt-credentials",
+                "my-dolt-aws",
                 "dolt-data-my-dolt-1",
                 "my-dolt-ns-1a2b3c4d:auth-delegator",
                 "dolt-data-my-dolt-1-1764288000",

@@ -13,13 +13,15 @@ use serde::{Deserialize, Serialize};
 
 pub use replication::{PrimarySpec, Replication, ReplicationSpec, ReplicationStrategy, UpdateStrategy};
 pub use server::{
-    AutoGcBehavior, Behavior, Cluster, CommitAuthor, GlobalConfig, Listener, McpServer, Metrics, Probes, Profiler, RemotesApi, Server,
+    AutoGcBehavior, Behavior, Cluster, CommitAuthor, GlobalConfig, Listener, McpServer, Metrics, Probes, Profiler, RemotesApi, RemotesTls,
+    Server,
 };
 pub use status::{DoltDBStatus, KeptData, LastPrimaryChange, PrimaryChanges, ReplicationLag, ReplicationRole, Transition};
 pub use storage::{PodDisruptionBudget, RetentionPolicy, Storage};
 
 use crate::{
-    Affinity, EnvVar, Kind, LocalObjectReference, Object, PodSecurityContext, ResourceRequirements, Toleration, TopologySpreadConstraint,
+    Affinity, EnvVar, Kind, LocalObjectReference, Object, PodSecurityContext, ResourceRequirements, SecurityContext, Toleration,
+    TopologySpreadConstraint,
 };
 
 /// A Dolt server or a replicated cluster of them.
@@ -85,6 +87,9 @@ pub struct DoltDBSpec {
     /// Security settings of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_context: Option<PodSecurityContext>,
+    /// Security settings of the containers. Default: none beside those of the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_security_context: Option<SecurityContext>,
     /// Annotations of the pods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub pod_annotations: BTreeMap<String, String>,
@@ -131,6 +136,7 @@ impl Default for DoltDBSpec {
             service_account_name: None,
             service_account_annotations: BTreeMap::new(),
             security_context: None,
+            container_security_context: None,
             pod_annotations: BTreeMap::new(),
             affinity: None,
             tolerations: Vec::new(),

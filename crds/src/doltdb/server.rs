@@ -80,12 +80,25 @@ pub struct Cluster {
 pub struct RemotesApi {
     /// TCP port. Default: 50051. Must differ from the listener's.
     pub port: i32,
+    /// Encrypts what servers send each other, and lets them talk only to servers with a certificate of the same authority. Absent means plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RemotesTls>,
 }
 
 impl Default for RemotesApi {
     fn default() -> Self {
-        Self { port: 50051 }
+        Self { port: 50051, tls: None }
     }
+}
+
+/// Certificates of the servers among themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct RemotesTls {
+    /// Secret in the same namespace with `tls.crt`, `tls.key` and `ca.crt`, as cert-manager makes it. Whoever has a certificate of this
+    /// authority is taken for a server of the cluster, so it should have no other use. Servers read it when they start.
+    pub secret_name: String,
 }
 
 /// Metrics for Prometheus.

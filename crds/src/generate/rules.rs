@@ -61,6 +61,8 @@ fn doltdb() -> Vec<Rule> {
         ("Listener", "port", port()),
         ("Listener", "maxConnections", json!({"minimum": 10})),
         ("RemotesApi", "port", port()),
+        ("RemotesTls", "", required(&["secretName"])),
+        ("RemotesTls", "secretName", json!({"minLength": 1, "maxLength": 253})),
         ("McpServer", "port", json!({"minimum": 1024, "maximum": 49151})),
         ("McpServer", "passwordSecretKeyRef", named_secret()),
         ("DoltDBStatus", "conditions", keyed_by_type()),
@@ -71,7 +73,7 @@ fn doltdb() -> Vec<Rule> {
 
 /// Checks between fields of a DoltDB. All of them stand on the spec: a rule further down would also be run on the
 /// defaults of missing parents, before their members have got theirs.
-fn doltdb_checks() -> [Value; 6] {
+fn doltdb_checks() -> [Value; 7] {
     const REPLICATED: &str = "self.?replication.?enabled.orValue(false)";
     [
         cel_at(
@@ -88,6 +90,15 @@ fn doltdb_checks() -> [Value; 6] {
             ".server.cluster.remotesAPI.port",
             "self.server.cluster.remotesAPI.port != self.server.listener.port",
             "cluster.remotesAPI.port is already listener.port; choose another",
+        ),
+        cel_at(
+            ".server.cluster.remotesAPI.tls",
+            &format!(
+                "!{REPLICATED} || !oldSelf.?replication.?enabled.orValue(false) \
+                 || has(self.server.cluster.remotesAPI.tls) == has(oldSelf.server.cluster.remotesAPI.tls)"
+            ),
+            "tls cannot be added or removed while servers replicate, since those with and those without it do not understand each other; \
+             turn replication off, wait for it, then turn it on with tls",
         ),
         cel_at(
             ".server.mcpServer.port",

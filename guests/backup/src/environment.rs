@@ -1,7 +1,7 @@
-//! What a server must have in its environment to reach S3. Dolt takes credentials and region of AWS from there, or from the cloud identity of its
-//! pod, and from no statement: so they are asked of the DoltDB, and no database is restarted in order to back it up.
+//! What a server must have in its environment to reach S3. Dolt takes credentials and region of AWS from there, from files that the environment names,
+//! or from the cloud identity of its pod, and from no statement: so they are asked of the DoltDB, and no database is restarted in order to back it up.
 
-use crds::{API_VERSION, DoltDB, EnvVar, S3Storage, SecretKeySelector};
+use crds::{API_VERSION, DoltDB, EnvVar, S3Storage, SecretKeySelector, names};
 use sdk::{Failure, Typed, World, reference};
 use serde_json::{Value as Json, json};
 
@@ -17,10 +17,11 @@ pub(crate) fn lacking(world: &dyn World, doltdb: &Typed<DoltDB>, s3: &S3Storage)
     let missing: Vec<&Json> = wanted.iter().filter(|wanted| !has.iter().any(|has| same(has, wanted))).collect();
     Ok((!missing.is_empty()).then(|| {
         format!(
-            "Dolt takes credentials and region of AWS from the servers' environment only: add to spec.env of DoltDB \"{}\" {}, and make a new Backup \
-             when its servers have been updated",
+            "Dolt takes credentials and region of AWS from the servers' environment or files only: add to spec.env of DoltDB \"{}\" {}, and make a new \
+             Backup when its servers have been updated; or put them into Secret \"{}\" and make a new Backup without these fields",
             header.name,
-            Json::from(missing.into_iter().cloned().collect::<Vec<_>>())
+            Json::from(missing.into_iter().cloned().collect::<Vec<_>>()),
+            names::aws_secret(&header.name)
         )
     }))
 }

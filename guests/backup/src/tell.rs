@@ -1,7 +1,7 @@
 //! What is told of a round: phase, conditions, events. Each way in which a round ends is a function here.
 
 use crds::{BackupPhase, DatabasePhase};
-use dolt::{Obstacle, report};
+use dolt::{Obstacle, report, tell_ignored};
 use sdk::{Plan, Verdict, parse_rfc3339, rfc3339};
 use serde_json::json;
 
@@ -88,6 +88,7 @@ impl Round<'_> {
 
     fn tell(mut self, verdict: &Verdict, warn: bool) -> Plan {
         report(self.world, &mut self.conditions, &mut self.plan, verdict, warn);
+        tell_ignored(self.world, &mut self.conditions, &mut self.plan, &self.backup.body.spec.ignored());
         if !self.status.databases.is_empty() {
             self.status.progress = Some(format!("{}/{}", self.done(), self.status.databases.len()));
         }

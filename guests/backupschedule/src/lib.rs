@@ -9,7 +9,7 @@ mod validate;
 
 use crds::{API_VERSION, Backup, BackupSchedule, BackupScheduleStatus, DoltDB};
 use cron::Schedule;
-use dolt::{Obstacle, invalid_spec, report, resolve};
+use dolt::{Obstacle, invalid_spec, report, resolve, tell_ignored};
 use sdk::{
     Conditions, Description, Failure, Permission, Plan, Reconciler, Request, Severity, Timestamp, Typed, Verdict, World, kind, rfc3339,
 };
@@ -168,6 +168,7 @@ impl Round<'_> {
     fn end(mut self, verdict: &Verdict) -> Plan {
         let header = &self.schedule.header;
         report(self.world, &mut self.conditions, &mut self.plan, verdict, !verdict.holds);
+        tell_ignored(self.world, &mut self.conditions, &mut self.plan, &self.schedule.body.spec.ignored());
         let created = if verdict.reason == CREATED { Verdict::yes(CREATED, "Backup schedule created") } else { verdict.clone() };
         self.conditions.set(self.world, CREATED, &created);
         if let Some(ended) = self.made.last_ended() {

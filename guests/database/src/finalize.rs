@@ -1,8 +1,8 @@
 //! What happens when the object is deleted: the database goes too, unless the user wants it kept or somebody else needs it.
 
-use crds::{Database, DatabaseSpec, DoltDB, names::FINALIZER_DATABASE};
-use dolt::{Claim, Round, claims, is_about, keep, name_for};
-use sdk::{Failure, Plan, Typed, World, ident, sql};
+use crds::{Database, names::FINALIZER_DATABASE};
+use dolt::{Round, heir, keep};
+use sdk::{Failure, Plan, Typed, ident, sql};
 
 use crate::{observe, status};
 
@@ -14,10 +14,9 @@ pub(crate) fn finalize(round: &Round<'_>, database: &Typed<Database>) -> Result<
         Ok(target) => target,
         Err(plan) => return Ok(plan),
     };
-    if let Some(other) = others(round.world, &target, database)?.first() {
+    if let Some(heir) = heir(round.world, &target, database)? {
         let mut plan = Plan::new();
-        let other = name_for(&database.header.namespace, &other.header);
-        keep(&mut plan, "DatabaseKept", &format!("{kept}: Database \"{other}\" is about it too"));
+        keep(&mut plan, "DatabaseKept", &format!("{kept}: {heir} is about it too"));
         plan.finalizer(FINALIZER_DATABASE, false);
         return Ok(plan);
     }
@@ -32,22 +31,4 @@ pub(crate) fn finalize(round: &Round<'_>, database: &Typed<Database>) -> Result<
         Err(error) => return round.blocked(&round.unreadable(error), status()),
     };
     round.end(FINALIZER_DATABASE, work, status(), &format!("dropping database \"{name}\""))
-}
-
-/// Other Databases that are about the same database of the same DoltDB and stay.
-pub(crate) fn others(
-    world: &dyn World,
-    target: &Typed<DoltDB>,
-    database: &Typed<Database>,
-) -> Result<Vec<Typed<Claim<DatabaseSpec>>>, Failure> {
-    let mut others = claims::<Claim<DatabaseSpec>>(world, target, Database::KIND, |databases| {
-        databases.fields(&["/spec/name", "/spec/doltDBRef", "/spec/doltIgnorePatterns"])
-    })?;
-    others.retain(|other| {
-        let spec = &other.body.spec;
-        let concerned = is_about(target, &other.header.namespace, &spec.dolt_db_ref);
-        let same = spec.name.eq_ignore_ascii_case(&database.body.spec.name);
-        other.header.uid != database.header.uid && !other.header.deleting && concerned && same
-    });
-    Ok(others)
 }

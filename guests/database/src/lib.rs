@@ -9,8 +9,8 @@ mod patterns;
 mod validate;
 mod work;
 
-use crds::{API_VERSION, Database, DoltDB, names::FINALIZER_DATABASE};
-use dolt::{Primary, Round, invalid_spec};
+use crds::{API_VERSION, Database, names::FINALIZER_DATABASE};
+use dolt::{Obstacle, Primary, Round, conflict, invalid_spec, mark};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Typed, World, kind};
 use serde_json::{Value as Json, json};
 
@@ -24,12 +24,13 @@ sdk::export!(crate::DatabaseReconciler);
 
 impl Reconciler for DatabaseReconciler {
     fn describe() -> Description {
+        let own = kind(API_VERSION, Database::KIND);
         let mut permissions = dolt::permissions();
-        permissions.push(Permission::Read(kind(API_VERSION, Database::KIND)));
+        permissions.extend([Permission::Read(own.clone()), Permission::Label(own.clone())]);
         Description {
             name: "database".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            reconciles: kind(API_VERSION, Database::KIND),
+            reconciles: own,
             permissions,
             settings_schema: dolt::SETTINGS_SCHEMA.to_owned(),
         }
@@ -45,23 +46,38 @@ impl Reconciler for DatabaseReconciler {
         if let Some(obstacle) = invalid_spec(&validate::mistakes(spec)) {
             return round.blocked(&obstacle, status(&database.body.status.applied_ignore_patterns));
         }
-        let target = round.target()?;
-        match target.and_then(|target| round.primary_of(&target).map(|primary| (target, primary))) {
-            Ok((target, primary)) => work(&round, &target, &database, &primary),
+        if let Some(plan) = mark(&database.header, spec) {
+            return Ok(plan);
+        }
+        match prepare(&round, &database)? {
+            Ok(primary) => work(&round, &database, &primary),
             Err(obstacle) => round.blocked(&obstacle, status(&database.body.status.applied_ignore_patterns)),
         }
     }
 }
 
+/// Where to work, if nothing is in the way.
+fn prepare(round: &Round<'_>, database: &Typed<Database>) -> Result<Result<Primary, Obstacle>, Failure> {
+    let target = match round.target()? {
+        Ok(target) => target,
+        Err(obstacle) => return Ok(Err(obstacle)),
+    };
+    let what = format!("the database \"{}\"", database.body.spec.name);
+    match conflict(round.world, &target, database, &what)? {
+        Some(older) => Ok(Err(older)),
+        None => Ok(round.primary_of(&target)),
+    }
+}
+
 /// Compares, and writes what is missing.
-fn work(round: &Round<'_>, target: &Typed<DoltDB>, database: &Typed<Database>, primary: &Primary) -> Result<Plan, Failure> {
+fn work(round: &Round<'_>, database: &Typed<Database>, primary: &Primary) -> Result<Plan, Failure> {
     let spec = &database.body.spec;
     let applied = &database.body.status.applied_ignore_patterns;
     let observed = match Observed::of(round.world, primary, spec) {
         Ok(observed) => observed,
         Err(error) => return round.blocked(&round.unreadable(error), status(applied)),
     };
-    let leaving = patterns::leaving(round.world, target, database, &observed)?;
+    let leaving = patterns::leaving(database, &observed);
     let work = work::missing(primary, spec, &observed, &leaving);
     let settled = observed.remark(spec).map_or_else(|| "Created".to_owned(), |remark| format!("Created; {remark}"));
     let own =

@@ -8,7 +8,8 @@ use std::fmt;
 use crds::{FieldError, UserSpec};
 use sdk::{Argument, value};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::exclusive::label;
 
 /// Dolt's limit for the name of an account, in bytes.
 const NAME_BYTES: usize = 32;
@@ -56,13 +57,12 @@ impl Account {
 
     /// The value of the label by which all Users of this account on one DoltDB are found.
     pub fn label(&self, doltdb: &str) -> String {
-        let mut hasher = Sha256::new();
-        for part in [doltdb, &self.name, &self.host] {
-            hasher.update(part);
-            // No part holds one.
-            hasher.update([0]);
-        }
-        hex::encode(&hasher.finalize()[..16])
+        label(doltdb, &self.subject())
+    }
+
+    /// What tells it from others.
+    pub(crate) fn subject(&self) -> Vec<String> {
+        vec![self.name.clone(), self.host.clone()]
     }
 
     /// What keeps a server from having such an account. `name` and `host` are the fields where its parts stand.

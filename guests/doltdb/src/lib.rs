@@ -242,13 +242,7 @@ impl Decision<'_> {
             let severity = if verdict.reason == password::WAITING_FOR_PODS { Severity::Warning } else { Severity::Normal };
             plan.event(severity, &verdict.reason, "ChangePassword", verdict.message.clone());
         }
-        let honored = status::honored_verdict(&target.spec.ignored(), conditions.get("SpecHonored").is_some());
-        if let Some(verdict) = honored
-            && conditions.set(world, "SpecHonored", &verdict)
-            && !verdict.holds
-        {
-            plan.event(Severity::Warning, &verdict.reason, "Reconcile", verdict.message.clone());
-        }
+        dolt::tell_ignored(world, &mut conditions, plan, &target.spec.ignored());
         let seen = highest_epoch(&observed.servers, target.recorded_epoch());
         let epoch = match step.act {
             Some(Act::Promote { epoch, .. }) => seen.max(epoch),

@@ -58,14 +58,6 @@ impl Update {
     }
 }
 
-/// The condition `SpecHonored`, where there is something to say: of fields that have no effect.
-pub(crate) fn honored_verdict(ignored: &[String], said_before: bool) -> Option<Verdict> {
-    if ignored.is_empty() {
-        return said_before.then(|| Verdict::yes("SpecHonored", "All that is set has an effect"));
-    }
-    Some(Verdict::no("FieldsIgnored", ignored.join("; ")))
-}
-
 /// The condition `Ready`, and whether it is a matter for a warning.
 pub(crate) fn ready(
     target: &Target,

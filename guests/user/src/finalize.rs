@@ -1,11 +1,10 @@
 //! What happens when the object is deleted: the account goes too, unless the user wants it kept or another User is about it.
 
 use crds::{User, names::FINALIZER_USER};
-use dolt::{Account, Round, keep};
+use dolt::{Account, Round, heir, keep};
 use sdk::{Failure, Plan, Typed, sql};
 
 use crate::{
-    claim,
     observe::{ObserveError, is_there},
     password,
 };
@@ -26,8 +25,8 @@ pub(crate) fn finalize(round: &Round<'_>, user: &Typed<User>, account: &Account)
     if let Some(mistake) = account.mistakes("spec.name", "spec.host").first() {
         return Ok(keeping(&mistake.to_string()));
     }
-    if let Some(heir) = claim::heir(round.world, &target, user, account)? {
-        return Ok(keeping(&format!("User \"{heir}\" is about it too")));
+    if let Some(heir) = heir(round.world, &target, user)? {
+        return Ok(keeping(&format!("{heir} is about it too")));
     }
     let primary = match round.primary_of(&target) {
         Ok(primary) => primary,

@@ -3,14 +3,13 @@
 //!
 //! It compares before it writes, and it never sees a password: `password` says how it knows that one has changed.
 
-mod claim;
 mod finalize;
 mod observe;
 mod password;
 mod validate;
 
-use crds::{API_VERSION, User, names::FINALIZER_USER, names::LABEL_ACCOUNT};
-use dolt::{Account, Obstacle, Primary, Round, invalid_spec};
+use crds::{API_VERSION, User, names::FINALIZER_USER};
+use dolt::{Account, Obstacle, Primary, Round, conflict, invalid_spec, mark};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Severity, Statement, Typed, World, kind, secret, sql};
 
 use crate::{
@@ -50,11 +49,7 @@ impl Reconciler for UserReconciler {
         if let Some(obstacle) = invalid_spec(&validate::mistakes(spec, &account)) {
             return round.blocked(&obstacle, password::kept(&user));
         }
-        let label = account.label(&spec.dolt_db_ref.name);
-        if user.header.label(LABEL_ACCOUNT) != Some(&label) {
-            // Before anything else, so that whoever comes to look for others about this account finds this one.
-            let mut plan = Plan::new();
-            plan.label(&user.header, &[(LABEL_ACCOUNT, Some(&label))]);
+        if let Some(mut plan) = mark(&user.header, spec) {
             if password::is_being_set(&user) {
                 round.restate(&mut plan, password::kept(&user))?;
             }
@@ -73,9 +68,8 @@ fn prepare(round: &Round<'_>, user: &Typed<User>, account: &Account) -> Result<R
         Ok(target) => target,
         Err(obstacle) => return Ok(Err(obstacle)),
     };
-    if let Some(older) = claim::older(round.world, &target, user, account)? {
-        let message = format!("User \"{older}\" is about the account {account} too, and is older: delete one of the two");
-        return Ok(Err(Obstacle::new("Conflict", message)));
+    if let Some(older) = conflict(round.world, &target, user, &format!("the account {account}"))? {
+        return Ok(Err(older));
     }
     let digest = match Digest::of(round.world, user)? {
         Ok(digest) => digest,

@@ -35,6 +35,7 @@ async fn a_database_object_makes_keeps_and_drops_a_database() -> Result<()> {
         it_has_what_the_object_asks_for(namespace).await.context("it has what the object asks for")?;
         what_is_written_to_it_appears_on_the_standby(namespace).await.context("what is written to it appears on the standby")?;
         more_branches_and_patterns_are_added(namespace).await.context("more branches and patterns are added")?;
+        of_two_databases_the_older_one_counts(namespace).await.context("of two Databases the older one counts")?;
         deleting_the_object_keeps_the_database_with_skip(namespace).await.context("deleting the object keeps the database with Skip")?;
         deleting_the_object_drops_the_database(namespace).await.context("deleting the object drops the database")?;
         a_dead_standby_does_not_hold_up_a_deletion(namespace).await.context("a dead standby does not hold up a deletion")?;
@@ -78,6 +79,31 @@ async fn more_branches_and_patterns_are_added(namespace: &Namespace) -> Result<(
     ensure!(branches == ["global", "later", "main", "master"], "the branches are {branches:?}");
     let patterns = full.column("select pattern from dolt_ignore where ignored order by pattern").await?;
     ensure!(patterns == ["log_%", "old_%", "tmp_%"], "the ignore patterns are {patterns:?}");
+    Ok(())
+}
+
+async fn of_two_databases_the_older_one_counts(namespace: &Namespace) -> Result<()> {
+    namespace.apply(&database("elder", "dolt", "shared")).await?;
+    namespace.ready("Database", "elder", SOON).await?;
+    // Times of creation are in whole seconds.
+    tokio::time::sleep(seconds(1)).await;
+    for younger in ["leaves", "takes-over"] {
+        let patterns = json!({"spec": {"doltIgnorePatterns": ["tmp_%"]}});
+        namespace.apply(&with(database(younger, "dolt", "Shared"), patterns)).await?;
+        namespace.complains("Database", younger, &["Database \"elder\"", "the database \"Shared\"", "older"], SOON).await?;
+    }
+    let shared = namespace.service("dolt-primary").database("shared");
+    namespace.delete("Database", "leaves").await?;
+    namespace.gone("Database", "leaves", SOON).await?;
+    ensure!(shared.column("select pattern from dolt_ignore").await?.is_empty(), "the younger one has written");
+    namespace.delete("Database", "elder").await?;
+    namespace.gone("Database", "elder", SOON).await?;
+    namespace.ready("Database", "takes-over", SOON).await?;
+    ensure!(shared.column("select pattern from dolt_ignore").await? == ["tmp_%"], "the next one has not written");
+    namespace.delete("Database", "takes-over").await?;
+    namespace.gone("Database", "takes-over", SOON).await?;
+    let left = namespace.service("dolt-primary").databases().await?;
+    ensure!(!left.contains(&"shared".to_owned()), "the databases are {left:?}");
     Ok(())
 }
 

@@ -18,7 +18,12 @@ use host::{
     sql::{ExecuteError, SecretError, Secrets, Sql, SqlLimits},
 };
 
-pub use self::{cluster::Cluster, proxy::Proxy, server::Server, stage::Stage};
+pub use self::{
+    cluster::Cluster,
+    proxy::Proxy,
+    server::{Server, free_port},
+    stage::Stage,
+};
 
 /// Secrets of the namespace `ns`, in memory: by `secret/key`.
 #[derive(Default)]

@@ -18,7 +18,9 @@ const READY: Duration = Duration::from_secs(60);
 pub struct Server {
     /// Where it listens, on 127.0.0.1.
     pub port: u16,
-    folder: TempDir,
+    /// Its folder.
+    pub folder: TempDir,
+    environment: Vec<(String, String)>,
     process: Option<Child>,
 }
 
@@ -42,8 +44,16 @@ impl Server {
     /// # Panics
     /// As [`Server::start`].
     pub async fn in_cluster(cluster: &str) -> Self {
+        Self::with(cluster, &[]).await
+    }
+
+    /// The same with variables in its environment.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub async fn with(cluster: &str, environment: &[(String, String)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut server = Self { port: free_port(), folder, process: None };
+        let mut server = Self { port: free_port(), folder, environment: environment.to_vec(), process: None };
         let config = format!("log_level: warning\nlistener:\n  host: 127.0.0.1\n  port: {}\n{cluster}", server.port);
         fs::write(server.folder.path().join("config.yaml"), config).expect("the folder is writable");
         server.up().await;
@@ -104,6 +114,7 @@ impl Server {
             .current_dir(folder)
             .env("HOME", folder)
             .env("DOLT_ROOT_PATH", folder)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
@@ -138,7 +149,7 @@ impl Drop for Server {
 
 /// A port on which nobody listens, each time another one. They lie below those that the system gives to connections, any of which could take
 /// the port before the server does.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Two test programs at the same time begin at different places.
     let first = u16::try_from(std::process::id() % 1_000).expect("less than 1,000") * 10;

@@ -8,7 +8,7 @@ use crds::names;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{metadata, selector, yaml::scalar};
+use super::{files::TLS_FOLDER, metadata, selector, yaml::scalar};
 use crate::{
     form::{FIRST, Form},
     observe::Observed,
@@ -111,17 +111,24 @@ fn file(target: &Target, ordinal: i32, replicas: i32, bootstrap_role: &str) -> S
     let _ = writeln!(file, "log_level: {}", scalar(&server.log_level));
     if target.replication.enabled {
         let port = server.cluster.remotes_api.port;
+        let tls = server.cluster.remotes_api.tls.is_some();
+        let scheme = if tls { "https" } else { "http" };
         let _ = writeln!(file, "cluster:");
         let _ = writeln!(file, "    standby_remotes:");
         for peer in (0..replicas).filter(|peer| *peer != ordinal) {
             let host = names::pod_short_host(target.name(), peer, target.namespace());
             let _ = writeln!(file, "        - name: {}", scalar(&target.pod(peer)));
-            let _ = writeln!(file, "          remote_url_template: http://{host}:{port}/{{database}}");
+            let _ = writeln!(file, "          remote_url_template: {scheme}://{host}:{port}/{{database}}");
         }
         let _ = writeln!(file, "    bootstrap_epoch: {BOOTSTRAP_EPOCH}");
         let _ = writeln!(file, "    bootstrap_role: {bootstrap_role}");
         let _ = writeln!(file, "    remotesapi:");
         let _ = writeln!(file, "        port: {port}");
+        if tls {
+            for (key, name) in [("tls_key", "tls.key"), ("tls_cert", "tls.crt"), ("tls_ca", "ca.crt")] {
+                let _ = writeln!(file, "        {key}: {TLS_FOLDER}/{name}");
+            }
+        }
         let wait = target.spec.replication.as_ref().and_then(|replication| replication.ack_writes_timeout_seconds);
         if let Some(seconds) = wait.filter(|seconds| *seconds > 0) {
             let _ = writeln!(file, "system_variables:");

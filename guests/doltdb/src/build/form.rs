@@ -17,10 +17,12 @@ pub(super) enum Form {
     Plain,
     /// With replication, a primary that is cut off ends itself, and one that was replaced keeps what it had.
     SelfFencing,
+    /// Also, there is a place for the files of AWS.
+    AwsFiles,
 }
 
-const FORMS: [(Form, &str); 2] = [(Form::Plain, "1"), (Form::SelfFencing, "2")];
-const NEWEST: Form = Form::SelfFencing;
+const FORMS: [(Form, &str); 3] = [(Form::Plain, "1"), (Form::SelfFencing, "2"), (Form::AwsFiles, "3")];
+const NEWEST: Form = Form::AwsFiles;
 
 /// The template of the pods in the form that they should have, and the value of the StatefulSet's annotation.
 pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> (Value, String) {

@@ -2,6 +2,7 @@
 
 mod config;
 mod fence;
+mod files;
 mod form;
 mod pdb;
 mod pod;

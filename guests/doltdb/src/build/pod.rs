@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::{SecretKeySelector, UpdateStrategy, names};
 use serde_json::{Value, json};
 
-use super::{annotations, config::hash, fence, form::Form, probes, versioned};
+use super::{annotations, config::hash, fence, files, form::Form, probes, versioned};
 use crate::target::Target;
 
 /// Prepares an empty volume: the settings of the `dolt` command, the server's configuration, the administrator's account.
@@ -56,21 +56,23 @@ const WITHDRAW: &str = "sleep 5";
 /// The template of the pods. Of the DoltDB's own labels and annotations it has none: a change of them would restart the servers.
 pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String, String>, form: Form) -> Value {
     let spec = &target.spec;
-    let fences = form == Form::SelfFencing && target.replication.enabled;
+    let fences = form != Form::Plain && target.replication.enabled;
     let mut annotations = annotations(target);
     annotations.extend(fences.then(fence::annotation));
     annotations.extend(spec.pod_annotations.clone());
     if spec.update_strategy != UpdateStrategy::Never && !config.is_empty() {
         annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), hash(config));
     }
+    let mut volumes = vec![json!({ "name": "dolt-config", "configMap": { "name": names::config_map(target.name()) } })];
+    volumes.extend(files::volumes(target, form));
     let mut pod = json!({
         "automountServiceAccountToken": false,
         "serviceAccountName": spec.service_account(target.name()),
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
         "securityContext": spec.security_context.as_ref().map_or_else(|| json!({}), |context| json!(context)),
-        "volumes": [{ "name": "dolt-config", "configMap": { "name": names::config_map(target.name()) } }],
+        "volumes": volumes,
         "initContainers": [init_container(target, fences, restored)],
-        "containers": [server(target, fences)],
+        "containers": [server(target, fences, form)],
     });
     let optional = [
         ("imagePullSecrets", json!(spec.image_pull_secrets)),
@@ -102,7 +104,7 @@ fn init_container(target: &Target, fences: bool, restored: bool) -> Value {
         own.push(literal("RESTORED_FOR", &target.header.uid));
     }
     let command = if fences { script(target, &prepare, "prepare") } else { vec!["/bin/sh".to_owned(), "-c".to_owned(), prepare] };
-    json!({
+    let mut container = json!({
         "name": "dolt-init",
         "image": target.spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
@@ -110,7 +112,16 @@ fn init_container(target: &Target, fences: bool, restored: bool) -> Value {
         "command": command,
         "env": env(target, own),
         "volumeMounts": mounts(),
-    })
+    });
+    secure(target, &mut container);
+    container
+}
+
+/// Gives a container the security settings that the spec has for it.
+fn secure(target: &Target, container: &mut Value) {
+    if let Some(context) = &target.spec.container_security_context {
+        container["securityContext"] = json!(context);
+    }
 }
 
 /// The command that does one of the things that `server.sh` does.
@@ -119,7 +130,7 @@ fn script(target: &Target, before: &str, action: &str) -> Vec<String> {
     ["/bin/bash", "-c", &fence::script(before), "doltdb", action, &port].map(ToOwned::to_owned).to_vec()
 }
 
-fn server(target: &Target, fences: bool) -> Value {
+fn server(target: &Target, fences: bool, form: Form) -> Value {
     let spec = &target.spec;
     let mut command = vec!["tini".to_owned(), "--".to_owned()];
     if fences {
@@ -130,20 +141,23 @@ fn server(target: &Target, fences: bool) -> Value {
         command.extend(["--prof", "mem", "--pprof-server"].map(ToOwned::to_owned));
     }
     command.extend(["sql-server", "--config", "config.yaml"].map(ToOwned::to_owned));
+    let mut mounts = mounts();
+    mounts.extend(files::mounts(target, form));
     let mut container = json!({
         "name": names::SERVER_CONTAINER,
         "image": spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
         "workingDir": "/db",
         "command": command,
-        "env": env(target, Vec::new()),
+        "env": env(target, files::env(form)),
         "ports": ports(target),
-        "volumeMounts": mounts(),
+        "volumeMounts": mounts,
         "resources": spec.resources.as_ref().map_or_else(default_resources, |resources| json!(resources)),
         "startupProbe": probes::startup(spec),
         "livenessProbe": probes::liveness(spec),
         "readinessProbe": probes::readiness(spec),
     });
+    secure(target, &mut container);
     if target.replication.enabled {
         container["lifecycle"] = json!({ "preStop": { "exec": { "command": ["/bin/sh", "-c", WITHDRAW] } } });
     }
@@ -168,8 +182,9 @@ fn ports(target: &Target) -> Vec<Value> {
     ports
 }
 
-fn mounts() -> Value {
-    json!([{ "name": "dolt-config", "mountPath": "/etc/doltdb" }, { "name": names::PVC_ROLE_DATA, "mountPath": "/db" }])
+fn mounts() -> Vec<Value> {
+    let mount = |name: &str, path: &str| json!({ "name": name, "mountPath": path });
+    vec![mount("dolt-config", "/etc/doltdb"), mount(names::PVC_ROLE_DATA, "/db")]
 }
 
 /// The environment, in an order that does not change; the user's own variables come last and win over ours of the same name.
@@ -197,7 +212,7 @@ fn env(target: &Target, own: Vec<Value>) -> Vec<Value> {
 }
 
 /// A variable with this very value: Kubernetes would put other variables in for `$(NAME)`, the password's among them.
-fn literal(name: &str, value: &str) -> Value {
+pub(super) fn literal(name: &str, value: &str) -> Value {
     json!({ "name": name, "value": value.replace('$', "$$") })
 }
 
