@@ -23,9 +23,9 @@ const SILENCE: Duration = Duration::from_millis(2_500);
 /// How long standbys must have heard nothing from it. It tells them that it is there every other second.
 const UNHEARD: Duration = Duration::from_secs(3);
 /// A successor of a primary whose pod is gone has heard nothing from it for so long.
-const SILENT_AGAIN: Duration = Duration::from_secs(1);
+const SILENT_AGAIN: Duration = Duration::from_millis(700);
 /// How long the server of a pod that is gone without a word may still run: a forced deletion takes away the pod before its containers.
-const VANISHED: Duration = Duration::from_secs(1);
+const VANISHED: Duration = Duration::from_millis(700);
 /// The same, whatever is heard.
 const VANISHED_FOR_GOOD: Duration = Duration::from_secs(5);
 /// Time for the last question to a server that has ended, in milliseconds. A port on which nobody listens answers at once.
@@ -125,7 +125,7 @@ fn says_something(s: &Situation<'_>, primary: i32) -> bool {
 }
 
 /// Since when the primary's pod is gone, and when to look again whether its server still runs; none where the container is known to have
-/// ended. A server that goes on taking writes goes on sending them: its successor waits until it has heard nothing for a whole second.
+/// ended. A server that goes on taking writes goes on sending them: its successor waits until it has heard nothing for a while.
 fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Timestamp, Duration)> {
     if s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) {
         return None;
@@ -135,8 +135,11 @@ fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Tim
     if gone < VANISHED {
         return Some((since, VANISHED - gone));
     }
-    let still_heard = gone < VANISHED_FOR_GOOD && matches!(heard_of(s, &[candidate]).as_slice(), [Ok(Some(ago))] if *ago < SILENT_AGAIN);
-    still_heard.then_some((since, RETRY))
+    match heard_of(s, &[candidate]).as_slice() {
+        // When this look could be the last one, to the moment: nobody takes writes meanwhile.
+        [Ok(Some(ago))] if *ago < SILENT_AGAIN && gone < VANISHED_FOR_GOOD => Some((since, SILENT_AGAIN - *ago)),
+        _ => None,
+    }
 }
 
 const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it is waited for";
