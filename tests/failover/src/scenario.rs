@@ -115,7 +115,8 @@ impl Scenario {
         let (gap, loss) = match self {
             Self::Quiet => (None, Loss::None),
             Self::Kill => (Some(1500), Loss::Unreplicated),
-            Self::KillAcknowledged => (Some(1500), Loss::None),
+            // The new primary's first writes wait for the standby's return, as they should.
+            Self::KillAcknowledged => (None, Loss::None),
             Self::Switchover | Self::RollingUpdate | Self::Delete => (Some(700), Loss::None),
             Self::BlockedSwitchover => (Some(1000), Loss::None),
             Self::Freeze => (Some(12_000), Loss::Unreplicated),
