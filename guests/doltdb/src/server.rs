@@ -115,10 +115,10 @@ pub(crate) struct Answers {
 /// the account had before, too.
 ///
 /// Others aren't asked: the name of a pod that has just begun may not be known yet, and that answer is kept by name servers for a while. Nor
-/// is one that is being fenced: whatever it would say, it has to go.
+/// is one whose pod is being deleted to fence it: whatever it would say, it has to go.
 pub(crate) fn servers(world: &dyn World, target: &Target, pods: &Pods, previous: bool) -> Answers {
     let fenced = target.status.transition.as_ref().and_then(|transition| transition.fencing.as_deref());
-    let asked = |pod: &Typed<Pod>| pod.body.is_started() && Some(pod.header.uid.as_str()) != fenced;
+    let asked = |pod: &Typed<Pod>| pod.body.is_started() && !(pod.header.deleting && Some(pod.header.uid.as_str()) == fenced);
     let started: Vec<i32> = pods.iter().filter(|(_, pod)| asked(pod)).map(|(ordinal, _)| *ordinal).collect();
     let mut answers = Answers::default();
     let by = |servers: &Servers, ordinals: &[i32]| {

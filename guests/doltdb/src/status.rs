@@ -263,14 +263,18 @@ pub(crate) fn remember(
     let Some(Ok(primary)) = observed.servers.get(leader) else { return };
     let follows = |ordinal: &i32| {
         let name = target.pod(*ordinal);
-        let Some(Ok(server)) = observed.servers.get(ordinal) else { return before.caught_up_standbys.contains(&name) };
-        server.report.role == Role::Standby
-            && server.report.epoch == primary.report.epoch
-            && primary.knows(&name)
+        let answers = match observed.servers.get(ordinal) {
+            Some(Ok(server)) if server.report.role != Role::Standby || server.report.epoch != primary.report.epoch => return false,
+            Some(Ok(_)) => true,
+            Some(Err(_)) | None => false,
+        };
+        primary.knows(&name)
             && match primary.progress_of(&name) {
-                Progress::CaughtUp => true,
+                // One that can't be asked itself is what it was, as long as the primary does not say otherwise.
+                Progress::CaughtUp => answers || before.caught_up_standbys.contains(&name),
                 Progress::Behind(_) => false,
-                Progress::Unknown => same(world, target, *leader, *ordinal).unwrap_or(false),
+                // What it had of the primary before says nothing of this one.
+                Progress::Unknown => answers && same(world, target, *leader, *ordinal).unwrap_or(false),
             }
     };
     let standbys = observed.pods.keys().filter(|ordinal| *ordinal != leader && follows(ordinal));

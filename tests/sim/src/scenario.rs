@@ -165,6 +165,11 @@ impl Scenario {
         }
     }
 
+    /// When the last thing is asked for, in milliseconds.
+    pub(crate) fn last_act(self) -> u64 {
+        self.acts().into_iter().map(|(at, _)| at).max().unwrap_or_default()
+    }
+
     /// The pod that must be primary at the end, where the user has asked for one and nothing came in between.
     fn wanted_primary(self) -> Option<String> {
         match self {

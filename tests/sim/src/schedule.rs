@@ -158,9 +158,9 @@ impl Schedule {
         Self { scenario, seed, faults: Vec::new() }
     }
 
-    /// A run with up to four faults, all from the seed.
+    /// A run with up to four faults, all from scenario and seed.
     pub fn random(scenario: Scenario, seed: u64) -> Self {
-        let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ (scenario as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let faults = (0..rng.within(1..5)).map(|_| Fault::random(&mut rng, scenario)).collect();
         Self { scenario, seed, faults }
     }
@@ -172,7 +172,7 @@ impl Fault {
         let at = if what.is_of_an_effect() || rng.once_in(3) {
             Moment::Effect(usize::try_from(rng.within(0..30)).unwrap_or_default())
         } else {
-            Moment::After(rng.within(0..20_000))
+            Moment::After(rng.within(0..scenario.last_act() + 20_000))
         };
         Self { at, what }
     }

@@ -241,6 +241,10 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
             }
         };
     };
+    if !pod.header.deleting {
+        // It was meant to be deleted and has not been: whoever meant it has died in between.
+        return fence_step(s, Transition { since: s.world.now(), ..transition }, pod.header.clone());
+    }
     let waited = s.elapsed(transition.since);
     if waited < FENCE_PATIENCE {
         return fence_step(s, transition, pod.header.clone());
