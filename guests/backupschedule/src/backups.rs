@@ -1,7 +1,7 @@
 //! The Backups that a schedule has made: which was the last, whether one is under way, which of the finished ones are too many.
 
 use crds::{API_VERSION, Backup, BackupPhase, BackupSchedule, BackupScheduleSpec, names};
-use sdk::{Failure, Header, Selector, Timestamp, Typed, World, parse_rfc3339};
+use sdk::{Failure, Header, Owners, Selector, Timestamp, Typed, World, parse_rfc3339};
 use serde::Deserialize;
 
 /// What is read of a Backup.
@@ -18,13 +18,7 @@ struct Body {
 #[serde(default, rename_all = "camelCase")]
 struct Metadata {
     creation_timestamp: String,
-    owner_references: Vec<Owner>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Owner {
-    uid: String,
+    owner_references: Owners,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -69,7 +63,7 @@ impl Backups {
             .select_as::<Body>(&selector)?
             .into_iter()
             // A label can be given to any Backup: the schedule is only concerned with those that it owns.
-            .filter(|backup| !backup.header.deleting && backup.body.metadata.owner_references.iter().any(|owner| owner.uid == header.uid))
+            .filter(|backup| !backup.header.deleting && backup.body.metadata.owner_references.include(header))
             .map(|backup| Made {
                 time: time_of(&header.name, &backup),
                 copy: backup.header.label(names::LABEL_BACKUP_COPY).and_then(|copy| copy.parse().ok()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::names;
-use sdk::{Failure, Header, Selector, Typed, World, reference};
+use sdk::{Failure, Header, Owner, Owners, Selector, Typed, World, reference};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -88,17 +88,8 @@ pub(crate) struct StatefulSetStatus {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Owned {
-    pub(crate) owner_references: Vec<Owner>,
+    pub(crate) owner_references: Owners,
     annotations: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Owner {
-    pub(crate) kind: String,
-    pub(crate) name: String,
-    pub(crate) uid: String,
-    pub(crate) controller: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,7 +190,7 @@ impl Owned {
 
     /// The owner that controls the object.
     pub(crate) fn controller(&self) -> Option<&Owner> {
-        self.owner_references.iter().find(|owner| owner.controller)
+        self.owner_references.controller()
     }
 }
 

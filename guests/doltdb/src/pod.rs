@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use crds::names;
-use sdk::{Failure, Selector, Timestamp, Typed, World, parse_rfc3339};
+use sdk::{Failure, Owners, Selector, Timestamp, Typed, World, parse_rfc3339};
 use serde::Deserialize;
 
-use crate::{observe::Owner, target::Target};
+use crate::target::Target;
 
 /// The name of the container with the server.
 const SERVER: &str = names::SERVER_CONTAINER;
@@ -27,7 +27,7 @@ pub(crate) struct Pod {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct PodMetadata {
-    owner_references: Vec<Owner>,
+    owner_references: Owners,
     annotations: BTreeMap<String, String>,
     creation_timestamp: Option<String>,
 }
@@ -208,7 +208,7 @@ pub(crate) fn pods(world: &dyn World, target: &Target, stateful_set: &str, relea
     ]);
     let pods = world.select_as::<Pod>(&selector)?;
     // The selector's label is a common one: what counts is who controls the pod.
-    let is_ours = |pod: &Typed<Pod>| match pod.body.metadata.owner_references.iter().find(|owner| owner.controller) {
+    let is_ours = |pod: &Typed<Pod>| match pod.body.metadata.owner_references.controller() {
         Some(owner) => owner.uid == stateful_set,
         None => released && names::ordinal(&pod.header.name).is_some_and(|ordinal| pod.header.name == target.pod(ordinal)),
     };

@@ -25,7 +25,7 @@ pub use describe::kind;
 pub use imports::Imports;
 #[cfg(target_arch = "wasm32")]
 pub use imports::set_panic_hook;
-pub use object::{Typed, owner_reference, reference};
+pub use object::{Owner, Owners, Typed, owner_reference, reference};
 pub use read::Selector;
 #[doc(hidden)]
 pub use statement::check_placeholders;

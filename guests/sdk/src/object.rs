@@ -1,6 +1,6 @@
 //! Objects: bodies as Rust types, references to them, owner references.
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{Failure, Header, Object, ObjectRef, Request};
@@ -89,6 +89,37 @@ pub fn owner_reference(owner: &Header) -> Value {
         "controller": true,
         "blockOwnerDeletion": true,
     })
+}
+
+/// `metadata.ownerReferences` of an object, as far as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Owners(Vec<Owner>);
+
+/// An owner of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Owner {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Whether it controls the object. At most one does.
+    pub controller: bool,
+}
+
+impl Owners {
+    /// Whether an object is one of them.
+    pub fn include(&self, owner: &Header) -> bool {
+        self.0.iter().any(|one| one.uid == owner.uid)
+    }
+
+    /// The one that controls the object.
+    pub fn controller(&self) -> Option<&Owner> {
+        self.0.iter().find(|owner| owner.controller)
+    }
 }
 
 #[cfg(test)]

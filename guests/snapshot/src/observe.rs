@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crds::{CleanupPolicy, DoltDB, Snapshot, names};
 use dolt::Obstacle;
-use sdk::{Failure, Header, Selector, Typed, World, owner_reference, reference};
+use sdk::{Failure, Header, Owners, Selector, Typed, World, owner_reference, reference};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -84,13 +84,7 @@ pub(crate) struct VolumeSnapshot {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct VolumeSnapshotMetadata {
     annotations: BTreeMap<String, String>,
-    owner_references: Vec<Owner>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Owner {
-    uid: String,
+    owner_references: Owners,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -195,8 +189,7 @@ impl Observed {
     /// Snapshots that should go with the object and would not, or the other way round: uid and manifest.
     pub(crate) fn owned_otherwise(&self, snapshot: &Typed<Snapshot>) -> Vec<(String, Value)> {
         let wanted = snapshot.body.spec.cleanup_policy() == CleanupPolicy::Delete;
-        let is_owned =
-            |taken: &&Typed<VolumeSnapshot>| taken.body.metadata.owner_references.iter().any(|owner| owner.uid == snapshot.header.uid);
+        let is_owned = |taken: &&Typed<VolumeSnapshot>| taken.body.metadata.owner_references.include(&snapshot.header);
         let differing = self.taken.iter().filter(|taken| !taken.header.deleting && is_owned(taken) != wanted);
         differing.map(|taken| (taken.header.uid.clone(), restated(taken, wanted.then_some(&snapshot.header)))).collect()
     }

@@ -57,6 +57,14 @@ impl Cluster {
         }
     }
 
+    /// Version of Kubernetes.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn version(&self) -> Result<String> {
+        Ok(self.client.apiserver_version().await.context("the version of the API server")?.git_version)
+    }
+
     /// A storage class of the cluster.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use std::{
     fmt::Display,
     io::Write,
     panic::{AssertUnwindSafe, resume_unwind},
+    process::ExitCode,
 };
 
 use anyhow::Result;
@@ -64,6 +65,18 @@ pub async fn in_namespace(prefix: &str, test: impl AsyncFnOnce(&Namespace) -> Re
     match outcome {
         Ok(result) => result.and(removed),
         Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// How a program ends that says whether all was as wanted.
+pub fn ended(outcome: Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use e2e::{Cluster, in_namespace, say};
+use e2e::{Cluster, ended, in_namespace, say};
 use failover::{
     Measured, Run, Scenario,
     document::{About, page, row},
@@ -39,14 +39,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure(&Arguments::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(format_args!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended(measure(&Arguments::parse()).await)
 }
 
 /// Whether everything was as wanted.
@@ -115,11 +108,11 @@ fn told(scenario: Scenario, round: u32, run: &Run) -> String {
 }
 
 async fn about(cluster: &Cluster, arguments: &Arguments) -> Result<About> {
-    let kubernetes = cluster.client.apiserver_version().await.context("the version of the API server")?;
+    let kubernetes = cluster.version().await?;
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let memory: u64 = memory.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or_default();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let versions = vec![("Kubernetes", kubernetes.git_version), ("Dolt", e2e::engine_version()), ("Operator", arguments.commit.clone())];
+    let versions = vec![("Kubernetes", kubernetes), ("Dolt", e2e::engine_version()), ("Operator", arguments.commit.clone())];
     let machine = format!("{processors} processors, {} GiB, one node with everything on it", memory.div_ceil(1 << 20));
     Ok(About { command: arguments.command.clone(), machine, versions })
 }

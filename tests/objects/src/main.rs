@@ -8,7 +8,8 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use e2e::{
-    Cluster, MINUTE, Namespace, Operator, condition, credentials, grant, in_namespace, password, replicated, say, seconds, user, wait_for,
+    Cluster, MINUTE, Namespace, Operator, condition, credentials, ended, grant, in_namespace, password, replicated, say, seconds, user,
+    wait_for,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
@@ -54,14 +55,7 @@ struct Measured {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure(&Arguments::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(format_args!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    ended(measure(&Arguments::parse()).await)
 }
 
 /// Whether everything was as wanted.
@@ -78,7 +72,7 @@ async fn measure(arguments: &Arguments) -> Result<bool> {
     let share = arguments.count as f64 / 200.0;
     let (ready, cpu) = (ORIGINAL_READY / 5.0 * share, ORIGINAL_CPU / 10.0 * share);
     let good = measured.ready.as_secs_f64() <= ready && measured.cpu.as_secs_f64() <= cpu && measured.writes == 0;
-    let kubernetes = cluster.client.apiserver_version().await.context("the version of the API server")?.git_version;
+    let kubernetes = cluster.version().await?;
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let section = format!(
         "## Many Users and Grants\n\n\
