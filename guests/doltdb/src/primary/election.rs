@@ -84,11 +84,14 @@ fn most_advanced(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
 struct Claim {
     candidate: i32,
     /// Those with the same commits and other changes that are in no commit yet, each with the databases of which that is so.
-    rivals: Vec<(i32, Vec<String>)>,
+    rivals: Rivals,
 }
 
+/// Servers, each with the databases of which it is not clear who has more.
+type Rivals = Vec<(i32, Vec<String>)>;
+
 /// The rivals of a candidate; none where another has commits that it lacks.
-fn rivals(s: &Situation<'_>, candidate: i32, contents: &BTreeMap<i32, Content>) -> Result<Option<Vec<(i32, Vec<String>)>>, String> {
+fn rivals(s: &Situation<'_>, candidate: i32, contents: &BTreeMap<i32, Content>) -> Result<Option<Rivals>, String> {
     let Some(data) = contents.get(&candidate) else { return Ok(None) };
     let mut rivals = Vec::new();
     for (other, theirs) in contents.iter().filter(|(other, _)| **other != candidate) {
