@@ -35,7 +35,12 @@ fn settings(folder: &Path, change: impl FnOnce(&mut Value)) -> String {
         "reconcilers": {"database": {
             "reconciles": kind("Database", "databases"),
             "settings": {"resyncSeconds": 30},
-            "grant": {"read": [kind("DoltDB", "doltdbs")], "secrets": ["*/*-credentials"], "sql": {"read": servers, "write": servers}},
+            "grant": {
+                "read": [kind("DoltDB", "doltdbs")],
+                "label": [kind("Database", "databases")],
+                "secrets": ["*/*-credentials"],
+                "sql": {"read": servers, "write": servers},
+            },
         }},
     });
     change(&mut settings);
