@@ -29,7 +29,9 @@ async fn servers_with_certificates_replicate_and_change_their_roles() -> Result<
         primary.rows("create database app").await?;
         primary.database("app").rows("create table t (id int primary key)").await?;
         for (id, to) in [(1, 1), (2, 0)] {
-            primary.database("app").rows(&format!("insert into t values ({id})")).await?;
+            // The Service follows a change of roles within moments, and a client tries again meanwhile.
+            let insert = format!("insert ignore into t values ({id})");
+            wait_for("the primary takes a row", seconds(20), async || primary.database("app").rows(&insert).await).await?;
             namespace.merge("DoltDB", "dolt", &json!({"spec": {"replication": {"primary": {"podIndex": to}}}})).await?;
             let server = namespace.pod("dolt", to);
             wait_for(format!("server {to} is primary"), MINUTE, async || {
