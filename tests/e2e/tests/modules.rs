@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const SLOT: &str = "database";
 /// From the ConfigMap to its module being active.
-const SOON: Duration = seconds(3);
+const SOON: Duration = seconds(6);
 
 #[tokio::test]
 async fn a_config_map_replaces_a_reconciler_and_its_deletion_brings_back_the_images() -> Result<()> {
