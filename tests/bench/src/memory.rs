@@ -51,6 +51,7 @@ fn settings(folder: &Path) -> Result<Settings> {
         kind("storage.k8s.io/v1", "StorageClass", "storageclasses"),
         kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
         kind("v1", "Node", "nodes"),
+        kind("snapshot.storage.k8s.io/v1", "VolumeSnapshot", "volumesnapshots"),
     ]);
     Ok(serde_json::from_value(json!({
         "product": "bench",

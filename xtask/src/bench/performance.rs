@@ -39,6 +39,8 @@ fn without_cluster(cache: &Cache, title: &str, arguments: &[&str]) -> Result<()>
     let text = String::from_utf8_lossy(&measured.stdout);
     println!("{text}");
     let complaints = String::from_utf8_lossy(&measured.stderr);
+    // One that misses a target has figures all the same.
+    ensure!(!text.trim().is_empty(), "nothing was measured: {}", complaints.trim());
     write(title, &format!("cargo xtask bench {}", arguments.join(" ")), text.trim())?;
     ensure!(measured.status.success(), "{}", complaints.trim());
     Ok(())
