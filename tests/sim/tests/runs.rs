@@ -63,7 +63,6 @@ fn without_faults_it_goes_as_wished(#[case] scenario: Scenario) {
 }
 
 #[test]
-#[ignore = "known: with faults at any time of a scenario, at least one of the first forty seeds fails, which has not been looked into"]
 fn faults_from_seeds_do_no_harm() {
     let schedules: Vec<Schedule> =
         Scenario::all().iter().flat_map(|scenario| (1..=30).map(|seed| Schedule::random(*scenario, seed))).collect();
