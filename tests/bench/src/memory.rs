@@ -10,7 +10,7 @@ use host::{
     runtime::Runtime,
     settings::Settings,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{Report, past};
@@ -37,34 +37,18 @@ fn resident() -> Result<(f64, f64)> {
     Ok((of("VmRSS").context("no VmRSS")? / 1024.0, of("VmHWM").context("no VmHWM")? / 1024.0))
 }
 
-/// Settings that let the shipped module of DoltDB run, as the chart has them.
+const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
+
+/// Settings that let the shipped module of DoltDB run: its slot is the chart's.
 fn settings(folder: &Path) -> Result<Settings> {
-    let kind = |api_version: &str, kind: &str, resource: &str| json!({"apiVersion": api_version, "kind": kind, "resource": resource});
-    let servers = ["*.*-internal.*.svc.*"];
-    let children = json!([
-        kind("apps/v1", "StatefulSet", "statefulsets"),
-        kind("v1", "Service", "services"),
-        kind("v1", "ConfigMap", "configmaps"),
-        kind("v1", "ServiceAccount", "serviceaccounts"),
-        kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-        kind("v1", "Pod", "pods"),
-        kind("storage.k8s.io/v1", "StorageClass", "storageclasses"),
-        kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
-        kind("v1", "Node", "nodes"),
-        kind("snapshot.storage.k8s.io/v1", "VolumeSnapshot", "volumesnapshots"),
-    ]);
+    let values: Value = serde_saphyr::from_str(VALUES).context("the chart's values are no YAML")?;
+    let mut slot = values["reconcilers"]["doltdb"].clone();
+    slot["settings"] = json!({"clusterDomain": "cluster.local", "resyncSeconds": 30});
     Ok(serde_json::from_value(json!({
         "product": "bench",
         "domain": "example.com",
         "modules": {"folder": folder.join("modules"), "cache": folder.join("cache"), "signatures": {"mode": "off"}},
-        "reconcilers": {"doltdb": {
-            "reconciles": kind("k8s.dolthub.com/v1alpha", "DoltDB", "doltdbs"),
-            "settings": {"clusterDomain": "cluster.local", "resyncSeconds": 30},
-            "grant": {
-                "read": children, "apply": children, "delete": children, "label": children,
-                "secrets": ["*-credentials"], "sql": {"read": servers, "write": servers},
-            },
-        }},
+        "reconcilers": {"doltdb": slot},
     }))?)
 }
 

@@ -1,6 +1,10 @@
 //! Reconcilers as their authors handle them: a variant of one that is shipped, and the ConfigMap that offers it.
 
-use std::{env, fs, path::PathBuf};
+use std::{
+    env, fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
@@ -10,7 +14,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{Cluster, text, wait_for};
+use crate::{Admin, Cluster, MINUTE, text, wait_for, wait_for_at_once};
 
 /// The version of everything in this repository.
 const VERSION: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
@@ -90,6 +94,21 @@ impl ModuleMap {
         Ok(())
     }
 
+    /// Applies a module of this version and waits until it is active. Gives the time from the one to the other.
+    ///
+    /// # Errors
+    /// With what runs instead.
+    pub async fn replaces(&self, admin: &Admin, packed: Vec<u8>, version: &str) -> Result<Duration> {
+        let applied = Instant::now();
+        self.apply_packed(packed, &json!({})).await?;
+        wait_for_at_once(format!("version {version} of {} is active", self.slot), MINUTE, async || {
+            let now = admin.slot(&self.slot).await?;
+            ensure!(now["version"] == version, "it is version {}: {}", now["version"], now["offers"]);
+            Ok(applied.elapsed())
+        })
+        .await
+    }
+
     /// What the operator says of it, as `state: message`.
     ///
     /// # Errors
@@ -104,7 +123,7 @@ impl ModuleMap {
     ///
     /// # Errors
     /// With what it says instead.
-    pub async fn stands(&self, state: &str, limit: std::time::Duration) -> Result<String> {
+    pub async fn stands(&self, state: &str, limit: Duration) -> Result<String> {
         wait_for(format!("ConfigMap {} is {state}", self.name), limit, async || {
             let standing = self.standing().await?;
             ensure!(standing.starts_with(state), "it is {standing}");

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    Admin, MINUTE, ModuleMap, Namespace, Operator, credentials, database, in_namespace, in_time, seconds, shipped, standalone, variant,
-    wait_for, wait_for_at_once,
+    Admin, MINUTE, ModuleMap, Namespace, Operator, credentials, database, in_namespace, in_time, packed, seconds, shipped, standalone,
+    variant, wait_for, wait_for_at_once,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn swaps(namespace: &Namespace, operator: &Operator, map: &ModuleMap) -> R
     let image = admin.slot(SLOT).await?;
     ensure!(image["source"]["from"] == "folder", "it runs already: {image}");
 
-    let took = replaced(&admin, map, &component, "9.0.0").await?;
+    let took = map.replaces(&admin, packed(&variant(&component, "9.0.0")?)?, "9.0.0").await?;
     e2e::say(format_args!("active {:.2} s after the ConfigMap was applied", took.as_secs_f64()));
     in_time(took, SOON)?;
     let standing = map.stands("Probation", seconds(10)).await?;
@@ -65,21 +65,8 @@ async fn swaps(namespace: &Namespace, operator: &Operator, map: &ModuleMap) -> R
     it_reconciles(namespace, &admin, "second").await.context("the image's module reconciles")?;
 
     refused(map, &component).await.context("a broken module is refused")?;
-    replaced(&admin, map, &component, "9.0.1").await.context("another one after that")?;
+    map.replaces(&admin, packed(&variant(&component, "9.0.1")?)?, "9.0.1").await.context("another one after that")?;
     namespace.no_pod_restarted_since(&before).await
-}
-
-/// Applies a variant and waits until it is active. Gives the time from the one to the other.
-async fn replaced(admin: &Admin, map: &ModuleMap, component: &[u8], version: &str) -> Result<Duration> {
-    let wasm = variant(component, version)?;
-    let applied = Instant::now();
-    map.apply(&wasm, &json!({})).await?;
-    wait_for_at_once(format!("version {version} is active"), MINUTE, async || {
-        let now = admin.slot(SLOT).await?;
-        ensure!(now["version"] == version, "it is version {}: {}", now["version"], now["offers"]);
-        Ok(applied.elapsed())
-    })
-    .await
 }
 
 /// A new object is decided about by the module that is active now.

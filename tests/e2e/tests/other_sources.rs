@@ -35,8 +35,7 @@ async fn node(cluster: &Cluster) -> Result<IpAddr> {
 
 /// What runs in the slot of Database.
 async fn active(operator: &Operator) -> Result<Value> {
-    let report: Value = serde_json::from_str(&operator.ask("/modules").await?)?;
-    report.as_array().into_iter().flatten().find(|slot| slot["slot"] == "database").cloned().context("/modules has no slot database")
+    operator.admin().await?.slot("database").await
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::{fmt::Write, time::Duration};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    history::median,
     scenario::{Loss, Scenario},
     stage::Run,
 };
@@ -19,20 +20,17 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Median and worst of the gaps; of an even number the later of the two in the middle.
+    /// Median and worst of the gaps.
     #[must_use]
     pub fn gaps(&self) -> Option<(Duration, Duration)> {
-        let mut gaps: Vec<Duration> = self.runs.iter().filter_map(|run| run.gap.as_ref()).map(|gap| gap.length()).collect();
-        gaps.sort();
-        Some((*gaps.get(gaps.len() / 2)?, *gaps.last()?))
+        let gaps = || self.runs.iter().filter_map(|run| run.gap.as_ref()).map(|gap| gap.length());
+        Some((median(gaps())?, gaps().max()?))
     }
 
     /// How long a write took: the median of the runs' medians.
     #[must_use]
     pub fn write(&self) -> Option<Duration> {
-        let mut times: Vec<Duration> = self.runs.iter().filter_map(|run| run.write).collect();
-        times.sort();
-        times.get(times.len() / 2).copied()
+        median(self.runs.iter().filter_map(|run| run.write))
     }
 
     /// What was missed in any run, as often as it was.

@@ -102,9 +102,7 @@ impl History {
     #[must_use]
     pub fn write(&self) -> Option<Duration> {
         let acknowledged = self.attempts.iter().filter(|attempt| attempt.acknowledged().is_some());
-        let mut times: Vec<_> = acknowledged.map(|attempt| attempt.ended.saturating_sub(attempt.sent)).collect();
-        times.sort();
-        times.get(times.len() / 2).copied()
+        median(acknowledged.map(|attempt| attempt.ended.saturating_sub(attempt.sent)))
     }
 
     /// The attempts of this history and another one, in the order in which they ended.
@@ -114,6 +112,13 @@ impl History {
         self.attempts.sort_by_key(|attempt| attempt.ended);
         self
     }
+}
+
+/// The one in the middle; of an even number the later of the two.
+pub(crate) fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    times.get(times.len() / 2).copied()
 }
 
 /// All gaps of one client.
