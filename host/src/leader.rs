@@ -167,7 +167,7 @@ impl TryFrom<&LeaderElection> for Periods {
     }
 }
 
-/// Campaigns for the Lease until `shutdown` is ready, then releases it, so that another replica takes over at its next try.
+/// Campaigns for the Lease until `shutdown` is ready, then releases it, so that another replica takes over at once.
 ///
 /// A loss does not end it: it campaigns again. `shutdown` must become ready only when effects have ended: from then on others may write.
 ///
@@ -186,6 +186,13 @@ pub async fn campaign(
     Ok(())
 }
 
+async fn released(store: &impl LeaseStore, since: Option<&str>) {
+    match since {
+        Some(version) => store.released(version).await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn run(store: &impl LeaseStore, mut candidate: Candidate, periods: Periods, mandate: &Mandate, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut failing = false;
@@ -201,6 +208,7 @@ async fn run(store: &impl LeaseStore, mut candidate: Candidate, periods: Periods
             tried = attempt => Some(tried.unwrap_or(Err(StoreError::Timeout))),
         };
         let mut pause = periods.retry;
+        let mut seen = None;
         match tried {
             None => {
                 warn!(identity = candidate.identity(), "leadership lost: the lease could not be renewed in time");
@@ -212,12 +220,13 @@ async fn run(store: &impl LeaseStore, mut candidate: Candidate, periods: Periods
                 }
                 mandate.set(Tenure::Until(sent + periods.renew), Some(candidate.identity().to_owned()));
             }
-            Some(Ok(Standing::Waiting { ref holder, expires })) => {
+            Some(Ok(Standing::Waiting { ref holder, expires, ref version })) => {
                 if tenure != Tenure::None {
                     warn!(identity = candidate.identity(), holder, "leadership lost: another replica holds the lease");
                 }
                 mandate.set(Tenure::None, Some(holder.clone()));
                 pause = pause.min(expires.saturating_duration_since(Instant::now()));
+                seen = Some(version.clone());
             }
             Some(Err(ref error)) if failing => debug!(%error, "the lease cannot be had"),
             Some(Err(ref error)) => warn!(%error, "the lease cannot be had, trying again"),
@@ -228,6 +237,7 @@ async fn run(store: &impl LeaseStore, mut candidate: Candidate, periods: Periods
             () = &mut shutdown => break,
             () = tokio::time::sleep(pause) => {}
             () = ended(mandate.tenure()) => {}
+            () = released(store, seen.as_deref()) => {}
         }
     }
     mandate.set(Tenure::None, None);

@@ -19,8 +19,8 @@ use super::store::{LeaseStore, StoreError};
 pub(super) enum Standing {
     /// The Lease is ours. Our write was sent at this time, so nobody has seen it earlier.
     Held { sent: Instant },
-    /// The Lease is another's until then, unless it is renewed or released.
-    Waiting { holder: String, expires: Instant },
+    /// The Lease, seen at this resource version, is another's until then, unless it is renewed or released.
+    Waiting { holder: String, expires: Instant, version: String },
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Candidate {
         };
         let spec = lease.spec.unwrap_or_default();
         if let Some((holder, expires)) = self.observe(&spec, Instant::now()) {
-            return Ok(Standing::Waiting { holder, expires });
+            return Ok(Standing::Waiting { holder, expires, version: lease.metadata.resource_version.unwrap_or_default() });
         }
         let sent = Instant::now();
         store.replace(&Lease { metadata: lease.metadata, spec: Some(self.claim(Some(spec))) }).await?;

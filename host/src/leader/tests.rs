@@ -10,7 +10,11 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::MicroTime,
 };
 use rstest::rstest;
-use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+    time::sleep,
+};
 
 use super::*;
 
@@ -20,6 +24,7 @@ const PERIODS: Periods = Periods { lease: Duration::from_secs(15), renew: Durati
 #[derive(Clone, Default)]
 struct Server {
     lease: Arc<Mutex<Option<Lease>>>,
+    changed: Arc<Notify>,
 }
 
 /// One candidate's way to the server.
@@ -34,6 +39,8 @@ struct Connection {
     slow: Arc<AtomicBool>,
     /// The next write finds that another one was faster.
     raced: Arc<AtomicBool>,
+    /// Watches tell nothing.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -64,6 +71,7 @@ impl Server {
         let mut lease = lease.clone();
         lease.metadata.resource_version = Some(version.to_string());
         *current = Some(lease);
+        self.changed.notify_waiters();
     }
 }
 
@@ -107,6 +115,17 @@ impl LeaseStore for Connection {
         }
         self.server.put(lease);
         Ok(())
+    }
+
+    async fn released(&self, since: &str) {
+        loop {
+            let changed = self.server.changed.notified();
+            let later = self.server.lease.lock().unwrap().clone().filter(|lease| lease.metadata.resource_version.as_deref() != Some(since));
+            if later.is_some_and(|lease| store::holder(&lease).is_none()) && !self.deaf.load(Ordering::SeqCst) {
+                return sleep(Duration::from_millis(5)).await;
+            }
+            changed.await;
+        }
     }
 }
 
@@ -161,18 +180,23 @@ async fn a_killed_leader_is_replaced_within_20_seconds_and_two_never_lead() {
     }
 }
 
+#[rstest]
+#[case::at_once(false, Duration::from_millis(50))]
+#[case::at_the_next_try_where_it_cannot_be_watched(true, PERIODS.retry)]
 #[tokio::test(start_paused = true)]
-async fn a_released_lease_is_taken_at_the_next_try() {
+async fn a_released_lease_is_taken(#[case] deaf: bool, #[case] within: Duration) {
     let server = Server::default();
     let (a, b) = (replica(&server, "a"), replica(&server, "b"));
+    b.connection.deaf.store(deaf, Ordering::SeqCst);
     a.leadership.acquired().await;
-    sleep(Duration::from_secs(30)).await;
+    // Not at a time at which the other one tries anyway.
+    sleep(Duration::from_millis(30_700)).await;
     a.stop.send(()).unwrap();
     a.task.await.unwrap();
     assert!(!a.leadership.is_held());
     assert_eq!(server.spec().holder_identity, None);
     let took = until_takeover(&a.leadership, &b.leadership).await;
-    assert!(took <= PERIODS.retry, "took {took:?}");
+    assert!(took <= within, "took {took:?}");
 }
 
 /// Neither a renewal "long ago" nor one "in the future" by another's clock changes how long a candidate waits.
