@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -78,34 +78,60 @@ fn code() -> Result<Config, RuntimeError> {
     Ok(config)
 }
 
-/// Advances the engine's epoch each [`TICK`]. A thread rather than a task: a busy executor must not stop the clock that limits who keeps
-/// it busy. It sleeps a tick after each tick, so that after a pause it does not make up for lost ticks at once.
+/// Advances the engine's epoch each [`TICK`], as long as a guest runs. A thread rather than a task: a busy executor must not stop the clock
+/// that limits who keeps it busy. It sleeps a tick after each tick, so that after a pause it does not make up for lost ticks at once.
 pub(super) struct Ticker {
     stop: Arc<AtomicBool>,
+    running: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
+
+/// A guest that runs, until it is dropped.
+pub(super) struct Running<'a>(&'a AtomicUsize);
 
 impl Ticker {
     pub(super) fn start(engine: &Engine) -> Result<Self, RuntimeError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (engine, stopped) = (engine.clone(), Arc::clone(&stop));
+        let running = Arc::new(AtomicUsize::new(0));
+        let (engine, stopped, someone) = (engine.clone(), Arc::clone(&stop), Arc::clone(&running));
         let tick = move || {
-            while !stopped.load(Ordering::Relaxed) {
-                std::thread::park_timeout(TICK);
-                engine.increment_epoch();
+            while !stopped.load(Ordering::SeqCst) {
+                if someone.load(Ordering::SeqCst) == 0 {
+                    // At rest nothing wakes the processor a hundred times a second.
+                    std::thread::park();
+                } else {
+                    std::thread::park_timeout(TICK);
+                    engine.increment_epoch();
+                }
             }
         };
         let thread = std::thread::Builder::new()
             .name("guest-ticker".into())
             .spawn(tick)
             .map_err(|e| RuntimeError::Engine { message: format!("cannot start the ticker's thread: {e}") })?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, running, thread: Some(thread) })
+    }
+
+    /// Ticks until this is dropped. Where the last guest has just ended, the first tick may come at once.
+    pub(super) fn running(&self) -> Running<'_> {
+        if self.running.fetch_add(1, Ordering::SeqCst) == 0
+            && let Some(thread) = &self.thread
+        {
+            thread.thread().unpark();
+        }
+        Running(&self.running)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // It does nothing that could panic, and there would be nobody to tell.

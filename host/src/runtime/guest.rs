@@ -121,6 +121,7 @@ impl Guest {
     ) -> Result<T, CallError> {
         // The semaphore is never closed, and without a turn there would be an instance too many, which the pool refuses.
         let _turn = self.shared.turns.acquire().await;
+        let _ticking = self.shared.ticker.running();
         let answer = tokio::time::timeout(self.shared.limits.wall(), async {
             let instance = self.pre.instantiate(&mut store).await?;
             call(&instance, &mut store).await

@@ -47,7 +47,7 @@ struct Shared {
     engine: Engine,
     limits: Limits,
     turns: Semaphore,
-    _ticker: Ticker,
+    ticker: Ticker,
 }
 
 impl Runtime {
@@ -63,7 +63,7 @@ impl Runtime {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(RuntimeError::engine)?;
         let ticker = Ticker::start(&engine)?;
         let turns = Semaphore::new(CONCURRENT_CALLS as usize);
-        Ok(Self { shared: Arc::new(Shared { engine, limits: limits.clone(), turns, _ticker: ticker }), linker })
+        Ok(Self { shared: Arc::new(Shared { engine, limits: limits.clone(), turns, ticker }), linker })
     }
 
     /// Maps machine code that [`compile`] made and checks that it is a component of a world that is served.

@@ -1,7 +1,7 @@
 //! One connection while it is used: from the pool or of its own, read or written through, given back or cut off.
 
 use futures::{FutureExt, TryStreamExt};
-use mysql_async::{Conn, Opts, Pool, Row, consts::StatusFlags, prelude::Queryable};
+use mysql_async::{Conn, Opts, Pool, QueryResult, Row, TextProtocol, consts::StatusFlags, prelude::Queryable};
 use tokio::time::{Instant, timeout_at};
 
 use super::{error::Failure, rows, text::Sealed};
@@ -53,28 +53,38 @@ impl Session {
         }
     }
 
-    /// Runs statements in a read-only transaction. What begins it is sent with the first one and what ends it with the last one, so that it costs
-    /// no time of its own: most queries are one statement, and most of their time is the way there and back.
+    /// Runs statements in a read-only transaction, all with one question: most of a query's time, and of what it costs, is the way there and
+    /// back. No statement has a semicolon of its own outside of a quoted value, since its text is refused otherwise.
     pub(super) async fn read(&mut self, statements: &[Sealed], budget: &mut Budget) -> Result<Vec<Rows>, Failure> {
         let of = statements.len();
-        let mut begin = Some(BEGIN);
         // Whether a backslash is an escape is in the answer to what has been sent before.
-        if statements.iter().any(|statement| statement.escapes) {
+        let apart = statements.iter().any(|statement| statement.escapes);
+        if apart {
             self.send(BEGIN).await?;
-            begin = None;
+        }
+        for (i, statement) in statements.iter().enumerate() {
+            self.ready(statement).map_err(|failure| failure.nth(i, of))?;
+        }
+        let begin = (!apart).then_some(BEGIN);
+        let parts = begin.into_iter().chain(statements.iter().map(|statement| statement.sql.as_str())).chain([END]);
+        let question = parts.collect::<Vec<_>>().join("; ");
+        let running = |error| Failure::running(error, false);
+        let mut result = self.conn()?.query_iter(question).await.map_err(|error| running(error).nth(0, of))?;
+        if !apart {
+            result.collect::<Row>().await.map_err(running)?;
         }
         let mut answers = Vec::with_capacity(of);
-        for (i, statement) in statements.iter().enumerate() {
-            let end = (i + 1 == of).then_some(END);
-            let answer = self.rows(statement, [begin.take(), end], budget, budget.rows).await;
-            answers.push(answer.map_err(|failure| failure.nth(i, of))?);
+        for i in 0..of {
+            let max_rows = budget.rows;
+            answers.push(one_answer(&mut result, budget, max_rows, &running).await.map_err(|failure| failure.nth(i, of))?);
         }
+        result.drop_result().await.map_err(running)?;
         Ok(answers)
     }
 
     /// The first row of a statement's answer.
     pub(super) async fn first_row(&mut self, statement: &Sealed, budget: &mut Budget) -> Result<Option<Vec<Value>>, Failure> {
-        let answer = self.rows(statement, [None, None], budget, budget.rows).await?;
+        let answer = self.rows(statement, budget, budget.rows).await?;
         Ok(answer.rows.into_iter().next())
     }
 
@@ -150,35 +160,10 @@ impl Session {
         drop(self.conn.take());
     }
 
-    /// What a statement answers that is sent between two others, which answer nothing.
-    async fn rows(
-        &mut self,
-        statement: &Sealed,
-        [before, after]: [Option<&str>; 2],
-        budget: &mut Budget,
-        max_rows: u32,
-    ) -> Result<Rows, Failure> {
+    async fn rows(&mut self, statement: &Sealed, budget: &mut Budget, max_rows: u32) -> Result<Rows, Failure> {
         let running = |error| Failure::running(error, statement.secret);
-        // A statement has no semicolon of its own outside of a quoted value: its text is refused otherwise.
-        let sent = [before, Some(&statement.sql), after].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        let mut result = self.ready(statement)?.query_iter(sent).await.map_err(running)?;
-        if before.is_some() {
-            result.collect::<Row>().await.map_err(running)?;
-        }
-        let columns = result.columns().unwrap_or_else(|| [].into());
-        let mut answer = Rows { columns: columns.iter().map(|c| c.name_str().into_owned()).collect(), rows: Vec::new() };
-        if let Some(mut stream) = result.stream::<Row>().await.map_err(running)? {
-            while let Some(row) = stream.try_next().await.map_err(running)? {
-                if answer.rows.len() >= max_rows as usize {
-                    return Err(Failure::new(SqlErrorKind::TooLarge, format!("the answer has more than {max_rows} rows")));
-                }
-                budget.bytes = budget
-                    .bytes
-                    .checked_sub(rows::cost(&row))
-                    .ok_or_else(|| Failure::new(SqlErrorKind::TooLarge, "the answers have more bytes than the host allows"))?;
-                answer.rows.push(rows::cells(&columns, row));
-            }
-        }
+        let mut result = self.ready(statement)?.query_iter(statement.sql.as_str()).await.map_err(running)?;
+        let answer = one_answer(&mut result, budget, max_rows, &running).await?;
         result.drop_result().await.map_err(running)?;
         Ok(answer)
     }
@@ -201,6 +186,31 @@ impl Session {
     fn conn(&mut self) -> Result<&mut Conn, Failure> {
         self.conn.as_mut().ok_or_else(|| Failure::new(SqlErrorKind::Lost, "the connection was given back"))
     }
+}
+
+/// The rows of the next part of an answer.
+async fn one_answer(
+    result: &mut QueryResult<'_, '_, TextProtocol>,
+    budget: &mut Budget,
+    max_rows: u32,
+    running: &impl Fn(mysql_async::Error) -> Failure,
+) -> Result<Rows, Failure> {
+    let Some(mut stream) = result.stream::<Row>().await.map_err(running)? else {
+        return Err(Failure::new(SqlErrorKind::Lost, "the server gave no answer to it"));
+    };
+    let columns = stream.columns();
+    let mut answer = Rows { columns: columns.iter().map(|c| c.name_str().into_owned()).collect(), rows: Vec::new() };
+    while let Some(row) = stream.try_next().await.map_err(running)? {
+        if answer.rows.len() >= max_rows as usize {
+            return Err(Failure::new(SqlErrorKind::TooLarge, format!("the answer has more than {max_rows} rows")));
+        }
+        budget.bytes = budget
+            .bytes
+            .checked_sub(rows::cost(&row))
+            .ok_or_else(|| Failure::new(SqlErrorKind::TooLarge, "the answers have more bytes than the host allows"))?;
+        answer.rows.push(rows::cells(&columns, row));
+    }
+    Ok(answer)
 }
 
 impl Drop for Session {
