@@ -189,7 +189,7 @@ impl Default for Limits {
             effects: 200,
             rows: 10_000,
             log_bytes: 8_192,
-            rounds_per_minute: 120,
+            rounds_per_minute: 240,
             tasks_per_object: 8,
             tasks: 64,
             task_seconds: 86_400,

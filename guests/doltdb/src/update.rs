@@ -85,7 +85,8 @@ pub(crate) fn only_primary_is_left(target: &Target, observed: &Observed, leader:
 /// Whether a pod is of the newest revision, and its server runs with the configuration of it.
 pub(crate) fn is_current(target: &Target, observed: &Observed, ordinal: i32) -> bool {
     let revision = observed.stateful_set.as_ref().map(|set| set.body.status.update_revision.as_str());
-    observed.pods.get(&ordinal).is_some_and(|pod| pod.header.label(REVISION) == revision) && !knows_others(target, observed, ordinal)
+    let is_newest = observed.pods.get(&ordinal).is_some_and(|pod| pod.header.label(REVISION) == revision);
+    is_newest && !knows_others(target, observed, ordinal) && !refuses_primary(target, observed, ordinal)
 }
 
 /// Whether a server knows other servers than the configuration of its pod names. All pods read the same files: a container that was started anew
@@ -94,6 +95,15 @@ fn knows_others(target: &Target, observed: &Observed, ordinal: i32) -> bool {
     let (Some(pod), Some(Ok(server))) = (observed.pods.get(&ordinal), observed.servers.get(&ordinal)) else { return false };
     let (known, files) = (server.known_pods(), pod.body.config_hash());
     !known.is_empty() && files.is_some_and(|hash| build::peers_by(hash, target, observed, ordinal).is_some_and(|peers| peers != known))
+}
+
+/// Whether a server that was started anew in its pod takes nothing from the primary, because it does not know it. A new pod helps: once, because
+/// what goes wrong in one whose server never ended has another reason.
+fn refuses_primary(target: &Target, observed: &Observed, ordinal: i32) -> bool {
+    let name = target.pod(ordinal);
+    let mut primaries = observed.servers.values().flatten().filter(|server| server.report.role == Role::Primary);
+    observed.pods.get(&ordinal).is_some_and(|pod| pod.body.has_ended())
+        && primaries.any(|primary| primary.report.epoch >= target.recorded_epoch() && primary.is_unknown_to(&name))
 }
 
 /// How many servers the StatefulSet should have now.

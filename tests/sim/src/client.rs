@@ -18,6 +18,8 @@ pub(crate) struct Client {
     last: u64,
     /// Acknowledged writes, each with the server and its epoch.
     pub(crate) acknowledged: BTreeMap<u64, (String, u64)>,
+    /// When each of them was.
+    pub(crate) acknowledged_at: BTreeMap<u64, u64>,
     /// Writes that reached a server which stood still.
     held: BTreeMap<String, Vec<u64>>,
     /// When the last write was acknowledged.
@@ -92,6 +94,7 @@ impl World {
             return self.next_write(write, 20..100);
         }
         self.client.acknowledged.insert(write, (pod.into(), epoch));
+        self.client.acknowledged_at.insert(write, self.now);
         self.client.longest_gap = self.client.longest_gap.max(self.now - self.client.last_answer);
         self.client.last_answer = self.now;
         self.say(|| format!("write {write} is acknowledged by {pod} at epoch {epoch}"));

@@ -1,4 +1,4 @@
-//! Many runs: one fault at each effect of a scenario, or whatever seeds make of it; on all processors. What fails is made smaller.
+//! Many runs: one fault at each effect of a scenario, two at each pair of them, or whatever seeds make of it; on all processors. What fails is made smaller.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -23,6 +23,8 @@ pub struct Summary {
     pub failures: Vec<(Schedule, Violation)>,
     /// The longest time without an acknowledged write, over all runs, in virtual milliseconds.
     pub longest_gap: u64,
+    /// The most rounds of one object in a minute, over all runs.
+    pub most_rounds: usize,
 }
 
 impl Summary {
@@ -46,6 +48,22 @@ pub fn each_effect(scenario: Scenario, seed: u64, options: &Options) -> Vec<Sche
     schedules
 }
 
+/// Two faults at each pair of effects of a quiet run, of a few kinds.
+pub fn each_pair(scenario: Scenario, seed: u64, options: &Options) -> Vec<Schedule> {
+    let effects = run(&Schedule::quiet(scenario, seed), options).effects;
+    let kinds = Trouble::few_samples();
+    let faults = |at: usize| kinds.iter().map(move |what| Fault { at: Moment::Effect(at), what: what.clone() });
+    let mut schedules = Vec::new();
+    for first in 0..effects {
+        for second in first + 1..effects {
+            for one in faults(first) {
+                schedules.extend(faults(second).map(|other| Schedule { scenario, seed, faults: vec![one.clone(), other] }));
+            }
+        }
+    }
+    schedules
+}
+
 /// Plays all schedules.
 pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     let begun = Instant::now();
@@ -53,25 +71,27 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
         let mut found = Vec::new();
-        let mut longest_gap = 0;
+        let (mut longest_gap, mut most_rounds) = (0, 0);
         while let Some((at, schedule)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, schedules.get(at)?))) {
             let outcome = run(schedule, options);
             longest_gap = longest_gap.max(outcome.longest_gap);
+            most_rounds = most_rounds.max(outcome.most_rounds);
             found.extend(outcome.violation.map(|violation| (at, schedule.clone(), violation)));
         }
-        (found, longest_gap)
+        (found, longest_gap, most_rounds)
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().expect("a run that panics is a mistake of the simulator")).collect()
     });
-    let mut failures: Vec<_> = parts.iter().flat_map(|(found, _)| found.clone()).collect();
+    let mut failures: Vec<_> = parts.iter().flat_map(|(found, ..)| found.clone()).collect();
     failures.sort_by_key(|(at, ..)| *at);
     Summary {
         runs: schedules.len(),
         took: begun.elapsed(),
         failures: failures.into_iter().map(|(_, schedule, violation)| (schedule, violation)).collect(),
-        longest_gap: parts.iter().map(|(_, gap)| *gap).max().unwrap_or_default(),
+        longest_gap: parts.iter().map(|(_, gap, _)| *gap).max().unwrap_or_default(),
+        most_rounds: parts.iter().map(|(.., rounds)| *rounds).max().unwrap_or_default(),
     }
 }
 

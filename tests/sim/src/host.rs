@@ -65,7 +65,7 @@ impl Host {
             .slots
             .iter()
             .map(|(name, slot)| {
-                let native: Arc<dyn Decide> = Arc::new(Native(doltdb::DoltDBReconciler::reconcile));
+                let native: Arc<dyn Decide> = Arc::new(Native { function: doltdb::DoltDBReconciler::reconcile, sim: sim.clone() });
                 let reconciler = match mutant {
                     Some(mutant) => mutant.of(native),
                     None => native,

@@ -23,7 +23,7 @@ mod schedule;
 mod world;
 
 pub use self::{
-    explore::{Summary, each_effect, explore, shrink},
+    explore::{Summary, each_effect, each_pair, explore, shrink},
     mutant::Mutant,
     oracle::Violation,
     run::{Options, Outcome, run},

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, explore, run, shrink};
+use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, each_pair, explore, run, shrink};
 
 /// The operator in a simulated cluster: scenarios with faults in virtual time.
 #[derive(Parser)]
@@ -21,8 +21,11 @@ struct Arguments {
     /// One fault of each kind at each effect
     #[arg(long, conflicts_with = "random")]
     each_effect: bool,
+    /// Two faults at each pair of effects, of a few kinds
+    #[arg(long, conflicts_with_all = ["random", "each_effect"])]
+    each_pair: bool,
     /// A schedule from a file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "each_effect"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "each_effect", "each_pair"])]
     case: Option<PathBuf>,
     /// Show what happens
     #[arg(long)]
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     for scenario in scenarios {
         let schedules: Vec<Schedule> = match arguments.random {
             Some(seeds) => (arguments.seed..arguments.seed + seeds).map(|seed| Schedule::random(*scenario, seed)).collect(),
+            None if arguments.each_pair => each_pair(*scenario, arguments.seed, &options),
             None if arguments.each_effect => each_effect(*scenario, arguments.seed, &options),
             None => vec![Schedule::quiet(*scenario, arguments.seed)],
         };
@@ -72,10 +76,10 @@ fn show(schedules: &[Schedule], arguments: &Arguments, options: &Options) -> Exi
         run(schedule, &Options { trace: true, ..*options }).trace.iter().for_each(|line| println!("{line}"));
     }
     let summary = explore(schedules, options);
-    let Summary { runs, took, failures, longest_gap } = &summary;
+    let Summary { runs, took, failures, longest_gap, most_rounds } = &summary;
     let name = schedules.first().map(|schedule| format!("{:?}", schedule.scenario)).unwrap_or_default();
     println!(
-        "{name}: {runs} runs in {:.1} s ({:.0} a second), {} failed; longest time without an acknowledged write {:.1} s",
+        "{name}: {runs} runs in {:.1} s ({:.0} a second), {} failed; longest time without an acknowledged write {:.1} s, at most {most_rounds} rounds a minute",
         took.as_secs_f64(),
         summary.rate(),
         failures.len(),

@@ -23,11 +23,16 @@ use sdk::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::gateway::Sim;
+
 /// A reconciler's function.
 pub(crate) type Function = fn(&dyn World, &Request) -> Result<Plan, Failure>;
 
-/// A reconciler, natively.
-pub(crate) struct Native(pub(crate) Function);
+/// A reconciler, natively, in a simulated world.
+pub(crate) struct Native {
+    pub(crate) function: Function,
+    pub(crate) sim: Arc<Sim>,
+}
 
 /// A question whose answer takes time.
 struct Asks(Question);
@@ -59,10 +64,11 @@ impl Decide for Native {
         gateway: SharedGateway,
         request: &contract::Request,
     ) -> Result<Result<contract::Plan, contract::Failure>, CallError> {
+        self.sim.at_now().on_round();
         let request: Request = cross(request);
         let mut answers = Vec::new();
         loop {
-            let question = match attempt(self.0, &request, subject, &gateway, &mut answers) {
+            let question = match attempt(self.function, &request, subject, &gateway, &mut answers) {
                 Ok(decided) => return Ok(cross(&decided)),
                 Err(payload) => match payload.downcast::<Asks>() {
                     Ok(asks) => asks.0,

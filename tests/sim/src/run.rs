@@ -38,6 +38,8 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// The longest time without an acknowledged write, in virtual milliseconds.
     pub longest_gap: u64,
+    /// The most rounds in a minute.
+    pub most_rounds: usize,
     /// What happened, if it was kept.
     pub trace: Vec<String>,
 }
@@ -50,6 +52,7 @@ pub fn run(schedule: &Schedule, options: &Options) -> Outcome {
         time: world.now,
         acknowledged: world.client.acknowledged.len(),
         longest_gap: world.client.longest_gap,
+        most_rounds: world.most_rounds(),
         violation: world.oracle.violation,
         trace: world.trace.unwrap_or_default(),
     }

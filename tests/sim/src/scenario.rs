@@ -180,6 +180,12 @@ impl Scenario {
         }
     }
 
+    /// The longest time without an acknowledged write, if nothing goes wrong beside what the scenario does, in milliseconds.
+    fn longest_gap(self) -> Option<u64> {
+        // The operator is away for half a minute in it.
+        (self != Self::CutOffAlone2).then_some(15_000)
+    }
+
     /// The world in which a schedule begins.
     pub(crate) fn world(self, schedule: &Schedule) -> World {
         let mut world = match self.begins_with() {
@@ -200,6 +206,7 @@ impl Scenario {
         }
         // Where a fault makes the operator choose another primary, the wish is not what counts any more.
         world.wanted_primary = self.wanted_primary().filter(|_| schedule.faults.is_empty());
+        world.longest_gap = self.longest_gap().filter(|_| schedule.faults.is_empty());
         world.plan_faults(&schedule.faults);
         world.after(0, Event::HostUp(0));
         world.start_checks();

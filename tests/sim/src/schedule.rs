@@ -126,6 +126,35 @@ impl Trouble {
         matches!(self, Self::CrashBefore(_) | Self::CrashAfter(_) | Self::Refuse | Self::LoseAnswer)
     }
 
+    /// What it is, in a few words.
+    pub fn name(&self) -> String {
+        let of = |which: &Which| match which {
+            Which::Primary => "the primary".to_owned(),
+            Which::Standby => "a standby".to_owned(),
+            Which::Ordinal(ordinal) => format!("server {ordinal}"),
+        };
+        let party = |party: &Party| match party {
+            Party::Host => "the operator".to_owned(),
+            Party::Clients => "clients".to_owned(),
+            Party::Pod(which) => of(which),
+        };
+        match self {
+            Self::CrashBefore(_) => "the operator dies before an effect".into(),
+            Self::CrashAfter(_) => "the operator dies after an effect".into(),
+            Self::Refuse => "an effect is refused".into(),
+            Self::LoseAnswer => "an answer is lost".into(),
+            Self::Restart { .. } => "the operator is restarted".into(),
+            Self::SlowWatch { .. } => "changes are told late".into(),
+            Self::Kill(which) => format!("the pod of {} is killed", of(which)),
+            Self::Crash(which) => format!("{} ends", of(which)),
+            Self::Freeze { pod, .. } => format!("{} stands still", of(pod)),
+            Self::LoseVolume(which) => format!("{} loses its volume", of(which)),
+            Self::Cut { from, to, .. } => format!("nothing passes between {} and {}", party(from), party(to)),
+            Self::Isolate { pod, .. } => format!("{} is cut off", of(pod)),
+            Self::ClockJump(_) => "the clock jumps".into(),
+        }
+    }
+
     /// One of each kind, for the enumeration at each effect.
     pub fn samples() -> Vec<Self> {
         let (primary, standby) = (Party::Pod(Which::Primary), Party::Pod(Which::Standby));
@@ -149,6 +178,11 @@ impl Trouble {
             Self::ClockJump(-120_000),
             Self::ClockJump(3_600_000),
         ]
+    }
+
+    /// The kinds that are played in pairs: those after which something has to go on from where another one left it.
+    pub fn few_samples() -> Vec<Self> {
+        vec![Self::CrashBefore(700), Self::CrashAfter(700), Self::LoseAnswer, Self::Kill(Which::Primary)]
     }
 }
 

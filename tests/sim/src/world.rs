@@ -2,7 +2,7 @@
 //!
 //! It is plain data. A copy of it is another run from the same moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use host::gateway::ObjectKey;
 use serde_json::Value;
@@ -94,6 +94,12 @@ pub(crate) struct World {
     pub(crate) host_up: bool,
     /// Since when each server can be reached from the host.
     pub(crate) reachable: BTreeMap<String, u64>,
+    /// From when until when each server could be reached that cannot be any more.
+    pub(crate) reached: BTreeMap<String, (u64, u64)>,
+    /// Since when each server takes writes.
+    pub(crate) writable: BTreeMap<String, u64>,
+    /// Since when the host runs.
+    pub(crate) host_since: u64,
     /// Until when pods that were cut off wait for other servers before they start; none as long as they are cut off.
     pub(crate) waits: BTreeMap<String, Option<u64>>,
     /// When the guard of a pod's server last heard from somebody.
@@ -102,12 +108,16 @@ pub(crate) struct World {
     pub(crate) isolated: BTreeMap<String, u64>,
     /// When servers that stood still last went on.
     pub(crate) thawed: BTreeMap<String, u64>,
+    /// When the rounds of the last minute began, and how many there were at most in a minute.
+    rounds: (VecDeque<u64>, usize),
     /// What happened, where somebody wants to know.
     pub(crate) trace: Option<Vec<String>>,
     /// Whether the run has come to its end.
     pub(crate) finished: bool,
     /// When the scenario's last act is.
     pub(crate) acts_until: u64,
+    /// The longest time that may pass without an acknowledged write, in milliseconds, if one is known.
+    pub(crate) longest_gap: Option<u64>,
     /// The pod that has to be primary at the end, if one has.
     pub(crate) wanted_primary: Option<String>,
     agenda: BTreeMap<(u64, u64), Event>,
@@ -134,13 +144,18 @@ impl World {
             oracle: Oracle::default(),
             host_up: false,
             reachable: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            writable: BTreeMap::new(),
+            host_since: 0,
             waits: BTreeMap::new(),
             last_contact: BTreeMap::new(),
             isolated: BTreeMap::new(),
             thawed: BTreeMap::new(),
+            rounds: (VecDeque::new(), 0),
             trace: None,
             finished: false,
             acts_until: 0,
+            longest_gap: None,
             wanted_primary: None,
             agenda: BTreeMap::new(),
             sequence: 0,
@@ -161,6 +176,8 @@ impl World {
         world.cache = Cache::default();
         world.host_up = false;
         world.finished = false;
+        world.longest_gap = None;
+        world.rounds = (VecDeque::new(), 0);
         world.trace = None;
         world.faults = Faults::default();
         world.oracle.begin_again();
@@ -211,13 +228,18 @@ impl World {
             self.on_promoted(&pod, epoch);
         }
         let running: Vec<String> = self.dolt.running().cloned().collect();
-        self.reachable.retain(|pod, _| running.contains(pod));
-        for pod in running {
-            if self.dolt.answers(&pod) && !self.is_cut(HOST, &pod) {
-                self.reachable.entry(pod).or_insert(self.now);
-            } else {
-                self.reachable.remove(&pod);
-            }
+        let now = self.now;
+        let within_reach = |pod: &String| self.dolt.answers(pod) && !self.cut.contains(&(HOST.to_owned(), pod.clone()));
+        let reachable: Vec<String> = running.iter().filter(|pod| within_reach(pod)).cloned().collect();
+        for (pod, since) in self.reachable.extract_if(.., |pod, _| !reachable.contains(pod)) {
+            self.reached.insert(pod, (since, now));
+        }
+        for pod in reachable {
+            self.reachable.entry(pod).or_insert(now);
+        }
+        self.writable.retain(|pod, _| self.dolt.takes_writes(pod));
+        for pod in running.into_iter().filter(|pod| self.dolt.takes_writes(pod)) {
+            self.writable.entry(pod).or_insert(now);
         }
         let (from, until) = (self.watched.0, self.api.changes());
         if from == until {
@@ -273,11 +295,28 @@ impl World {
                     self.plan_watch(at, delay);
                 }
                 self.host_up = true;
+                self.host_since = self.now;
                 self.say(|| format!("the host starts, {stale} changes behind"));
             }
             Event::Act(act) => self.act(act),
             Event::Check => self.check(),
         }
+    }
+
+    /// A round begins.
+    pub(crate) fn on_round(&mut self) {
+        const MINUTE: u64 = 60_000;
+        let (rounds, most) = &mut self.rounds;
+        rounds.push_back(self.now);
+        while rounds.front().is_some_and(|at| self.now - at >= MINUTE) {
+            rounds.pop_front();
+        }
+        *most = rounds.len().max(*most);
+    }
+
+    /// How many rounds there were at most in a minute.
+    pub(crate) fn most_rounds(&self) -> usize {
+        self.rounds.1
     }
 
     /// The host's wall clock.

@@ -1,10 +1,10 @@
-//! What holds in every run, and that a mistake would be found.
+//! What holds in every run.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{fmt::Write, path::Path};
 
 use rstest::rstest;
-use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, explore, run, shrink};
+use sim::{Options, Scenario, Schedule, Summary, each_effect, explore, run, shrink};
 
 const PLAIN: Options = Options { trace: false, mutant: None };
 
@@ -16,7 +16,13 @@ fn assert_held(summary: &Summary) {
         writeln!(told, "{}: {}\n{smallest}", violation.oracle, violation.message).unwrap();
     }
     assert!(summary.failures.is_empty(), "{} of {} runs failed\n{told}", summary.failures.len(), summary.runs);
-    println!("{} runs, {:.0} a second, longest gap {} ms", summary.runs, summary.rate(), summary.longest_gap);
+    println!(
+        "{} runs, {:.0} a second, longest gap {} ms, at most {} rounds a minute",
+        summary.runs,
+        summary.rate(),
+        summary.longest_gap,
+        summary.most_rounds
+    );
 }
 
 #[rstest]
@@ -90,22 +96,4 @@ fn a_schedule_is_one_run() {
     assert!(!one.trace.is_empty());
     assert_eq!(one.trace, other.trace);
     assert_ne!(one.trace, run(&Schedule { seed: 8, ..schedule }, &traced).trace);
-}
-
-/// A mistake in a plan is found, and by this oracle.
-#[rstest]
-#[case(Mutant::StatusLast, Scenario::PrimaryKilled2, "epoch-recorded-before-use")]
-#[case(Mutant::Reversed, Scenario::PrimaryKilled2, "epoch-recorded-before-use")]
-#[case(Mutant::LaterEpoch, Scenario::Switchover3, "epoch-recorded-before-use")]
-#[case(Mutant::NoStepDown, Scenario::Switchover3, "converges")]
-#[case(Mutant::WrongPod, Scenario::Switchover3, "converges")]
-#[case(Mutant::NoLabels, Scenario::Create2, "converges")]
-#[case(Mutant::WrongLabels, Scenario::Create2, "converges")]
-#[case(Mutant::NoServices, Scenario::Switchover3, "converges")]
-#[case(Mutant::RestartsIdly, Scenario::Switchover3, "no-needless-restart")]
-#[case(Mutant::BeyondGrant, Scenario::Create2, "reconciler-healthy")]
-#[case(Mutant::NeverQuiet, Scenario::Create2, "reconciler-healthy")]
-fn a_mistake_is_found(#[case] mutant: Mutant, #[case] scenario: Scenario, #[case] oracle: &str) {
-    let violation = run(&Schedule::quiet(scenario, 1), &Options { mutant: Some(mutant), ..PLAIN }).violation;
-    assert_eq!(violation.as_ref().map(|violation| violation.oracle), Some(oracle), "{violation:?}");
 }

@@ -1,7 +1,8 @@
 //! Which server has the data to become primary without the help of the one that was.
 //!
-//! A candidate must have been caught up when the primary was last asked, and must have its databases: a server without this proof is never
-//! promoted, however healthy it looks. Of several the one whose data are ahead is taken.
+//! A candidate must have been caught up when the primary was last asked, and must have its databases: without such a server nobody is promoted,
+//! however healthy another looks. Of several the one whose data are ahead is taken. What a primary sent last may have reached one that came back
+//! only just now, or one that is about to go: where such a server has all that the candidates have, and more, it is that one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,12 +30,27 @@ pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<i32, String> {
             Err(why) => reasons.push(why),
         }
     }
-    match proven.as_slice() {
-        [] if reasons.is_empty() => Err("there is no other server".to_owned()),
-        [] => Err(reasons.join("; ")),
-        [only] => Ok(*only),
-        _ => most_advanced(s, &proven),
+    let followers = followers(s, lost, &proven);
+    match (proven.as_slice(), followers.as_slice()) {
+        ([], _) if reasons.is_empty() => Err("there is no other server".to_owned()),
+        ([], _) => Err(reasons.join("; ")),
+        ([only], []) => Ok(*only),
+        (_, []) => most_advanced(s, &proven, &[]),
+        // One that cannot be compared holds nobody up.
+        ([only], _) => most_advanced(s, &proven, &followers).or(Ok(*only)),
+        _ => most_advanced(s, &proven, &followers).or_else(|_| most_advanced(s, &proven, &[])),
     }
+}
+
+/// The standbys of the lost primary that are not among the candidates. What they have is worth something only in comparison with a candidate.
+fn followers(s: &Situation<'_>, lost: i32, proven: &[i32]) -> Vec<i32> {
+    let epoch = proven.iter().filter_map(|ordinal| s.server(*ordinal)).map(|server| server.report.epoch).max();
+    let others = s.ordinals().into_iter().filter(|ordinal| *ordinal != lost && !proven.contains(ordinal));
+    others
+        .filter(|ordinal| {
+            s.server(*ordinal).is_some_and(|server| server.report.role == Role::Standby && Some(server.report.epoch) >= epoch)
+        })
+        .collect()
 }
 
 /// Whether a server is known to have the data.
@@ -48,10 +64,13 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
     if server.report.role == Role::Broken && server.report.epoch == 0 {
         return Err(format!("{name} has no cluster configuration"));
     }
+    if server.report.role == Role::Primary {
+        return Err(format!("{name} is primary of epoch {}, which is over", server.report.epoch));
+    }
     if s.observed.pods.get(&ordinal).is_some_and(|pod| pod.header.deleting) {
         return Err(format!("{name} is being deleted"));
     }
-    if !s.target.status.caught_up_standbys.contains(&name) {
+    if !s.had_all_data(ordinal) {
         return Err(format!("{name} had not all data when {} was last asked", s.pod_name(lost)));
     }
     let has = databases(s.world, s.target, &[ordinal])?.remove(&ordinal).unwrap_or_default();
@@ -61,11 +80,11 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
     }
 }
 
-/// The candidate whose data all others are behind or equal to.
-fn most_advanced(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
+/// The candidate whose data all others are behind or equal to; a follower only where it is ahead.
+fn most_advanced(s: &Situation<'_>, proven: &[i32], followers: &[i32]) -> Result<i32, String> {
     let preferred = s.target.replication.pod_index;
-    let mut candidates = candidates.to_vec();
-    candidates.sort_by_key(|ordinal| (*ordinal != preferred, *ordinal));
+    let mut candidates = [proven, followers].concat();
+    candidates.sort_by_key(|ordinal| (followers.contains(ordinal), *ordinal != preferred, *ordinal));
     let contents = contents(s.world, s.target, &candidates)?;
     let mut claims = Vec::new();
     for candidate in &candidates {
@@ -138,10 +157,15 @@ fn last_to_hear(s: &Situation<'_>, candidates: &[i32], claims: &[Claim]) -> Resu
     let mut before = ask()?;
     for _ in 0..TRIES {
         let now = ask()?;
-        if let Some(claim) = claims.iter().find(|claim| compare(claim, &now, &before) == Some(true)) {
+        let last: Vec<Option<bool>> = claims.iter().map(|claim| compare(claim, &now, &before)).collect();
+        if let Some(claim) = last.iter().position(|last| *last == Some(true)).and_then(|at| claims.get(at)) {
             return Ok(claim.candidate);
         }
         before = now;
+        // Asking again does not tell more.
+        if last.iter().all(Option::is_none) {
+            break;
+        }
     }
     // They heard within the time that a question takes, or one of one database and another of another: the least is lost by who is closest.
     let missed = |claim: &Claim| -> Option<(Duration, i32)> {

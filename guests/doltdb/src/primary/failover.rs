@@ -32,6 +32,8 @@ const VANISHED_FOR_GOOD: Duration = Duration::from_secs(5);
 const LAST_QUESTION: u64 = 300;
 /// How often a silent primary is asked.
 const RETRY: Duration = Duration::from_millis(250);
+/// How often a primary is looked for whose return is heard of.
+const RETURN: Duration = Duration::from_secs(1);
 /// How long to wait for the return of a primary whose standbys were restarted with it: it has the latest data.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// After this time a pod that does not go needs a person.
@@ -96,9 +98,10 @@ fn ended(s: &Situation<'_>, primary: i32) -> Step {
 fn follow(s: &Situation<'_>, primary: i32, candidate: i32) -> Step {
     let name = s.pod_name(primary);
     let words = s.observed.pods.get(&primary).and_then(|pod| pod.body.last_words()).map(|words| format!(" ({words})")).unwrap_or_default();
-    match patience(s, primary, candidate) {
+    match patience(s, primary) {
         Some(left) => Step {
-            look_again: Some(left.min(s.again(s.lost_since(), RETRY))),
+            // Its return is heard of.
+            look_again: Some(left.min(RETURN)),
             ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
         },
         None => match still_running(s, primary, candidate) {
@@ -144,9 +147,12 @@ fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Tim
 
 const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it is waited for";
 
-/// How much longer the return of the primary should be waited for, because the candidate was restarted with it or after it.
-fn patience(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<Duration> {
-    let since = s.observed.pods.get(&candidate)?.body.running_since()?;
+/// How much longer the return of the primary should be waited for, because the standbys that had its data were restarted with it or after it.
+fn patience(s: &Situation<'_>, primary: i32) -> Option<Duration> {
+    let had = |ordinal: &i32| *ordinal != primary && s.server(*ordinal).is_some() && s.had_all_data(*ordinal);
+    let standbys = s.observed.pods.iter().filter(|(ordinal, _)| had(ordinal));
+    // One that was there all the time has them, or who takes over has more.
+    let since = standbys.map(|(_, pod)| pod.body.running_since()).min().flatten()?;
     let now = s.world.now();
     // A new pod whose container has ended already has never served: the primary ended with the pod before it.
     let ended = s.observed.pods.get(&primary).and_then(|pod| pod.body.made_at()).unwrap_or(now);

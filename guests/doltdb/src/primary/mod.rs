@@ -167,6 +167,11 @@ impl Situation<'_> {
         self.target.pod(ordinal)
     }
 
+    /// Whether a server had all data when the primary was last asked.
+    fn had_all_data(&self, ordinal: i32) -> bool {
+        self.target.status.caught_up_standbys.contains(&self.pod_name(ordinal))
+    }
+
     /// An epoch that nobody has ever been primary with.
     fn next_epoch(&self) -> u64 {
         highest_epoch(&self.observed.servers, self.target.recorded_epoch()) + 1

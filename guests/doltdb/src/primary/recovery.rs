@@ -49,14 +49,19 @@ pub(super) fn several(s: &Situation<'_>, ordinals: &[i32], epoch: u64) -> Step {
     }
 }
 
-/// The only primary is older than an epoch that another was told to be primary with. If that other one never was, the old one goes on.
+/// The only primary is older than an epoch that another was told to be primary with. If that other one never was, the old one goes on. One that
+/// has no part in the change that is under way counts for nothing, as one that has lost its volume.
 pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
-    let never_taken = |transition: &Transition| {
-        transition.from == ordinal && s.server(transition.to).is_some_and(|server| server.report.epoch < transition.epoch)
-    };
-    match Transition::of(s.target).filter(never_taken) {
-        Some(transition) => promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition }),
-        None => Step { transition: Transition::of(s.target), ..Step::default() },
+    match Transition::of(s.target) {
+        Some(transition) if transition.from == ordinal => {
+            let never_taken = s.server(transition.to).is_some_and(|server| server.report.epoch < transition.epoch);
+            if never_taken {
+                promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
+            } else {
+                Step { transition: Some(transition), ..Step::default() }
+            }
+        }
+        _ => failover::leaderless(s),
     }
 }
 

@@ -17,6 +17,13 @@ use crate::{dolt::Role, world::World};
 /// decision takes a moment, and rests on what was seen before it.
 const REACH: u64 = 5_000;
 
+/// For how long a write must have been there when its server was lost, for the operator to know who has it, in milliseconds: it asks every other
+/// second, and a standby may be a second behind.
+const KNOWN: u64 = 6_000;
+
+/// How long a server must have taken writes to count as one that was there when another became primary, in milliseconds.
+const BACK: u64 = 1_000;
+
 /// How long a primary that is cut off may go on, in milliseconds.
 const STOPPED: u64 = 9_000;
 /// How long it may go on after it stood still: what ends it stood still with it, and looks about every few seconds.
@@ -92,6 +99,13 @@ impl World {
         if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
+        // One that is back and not ready yet, or of an earlier time, gets no writes.
+        let behind = self.behind_primary();
+        let writes = |other: &String| self.writable.get(other).is_some_and(|since| self.now - since >= BACK);
+        if let Some(other) = behind.iter().find(|other| *other != pod && writes(other)) {
+            let message = format!("{pod} became primary of epoch {epoch} while {other} took writes");
+            return self.violated("one-writer", message);
+        }
         let has = self.written(&volume_of(pod));
         let missing: Vec<u64> =
             self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
@@ -103,9 +117,23 @@ impl World {
                     let message = format!("{pod} became primary of epoch {epoch} without write {write}, which {holder} has");
                     return self.violated("no-acknowledged-write-lost", message);
                 }
+                None if self.was_known_to_lack(pod, write) => {
+                    let message = format!("{pod} became primary of epoch {epoch} without write {write}, which it was known not to have");
+                    return self.violated("no-acknowledged-write-lost", message);
+                }
                 None => drop(self.oracle.excused.insert(write)),
             }
         }
+    }
+
+    /// Whether the operator could see for long enough that a server lacked a write, before the one that had it was lost.
+    fn was_known_to_lack(&self, pod: &str, write: u64) -> bool {
+        let Some((by, at)) = self.client.acknowledged.get(&write).zip(self.client.acknowledged_at.get(&write)) else { return false };
+        let here = self.reachable.get(&by.0).map(|since| (*since, self.now));
+        let Some((since, until)) = here.or_else(|| self.reached.get(&by.0).copied()) else { return false };
+        let begin = since.max(*at).max(self.host_since);
+        let answered = self.reachable.get(pod).is_some_and(|since| *since <= begin);
+        self.host_up && answered && until.saturating_sub(begin) >= KNOWN
     }
 
     /// A write was acknowledged: nobody may have taken over from this server by then.
@@ -118,10 +146,8 @@ impl World {
             return self.violated("cut-off-stops", message);
         }
         let later = self.oracle.promoted.range(epoch + 1..).next().map(|(epoch, other)| (*epoch, other.clone()));
-        if let Some((later, other)) = later
-            && self.client.acknowledged.values().any(|(_, at)| *at == later)
-        {
-            let message = format!("{pod} acknowledged write {write} at epoch {epoch}, after {other} had acknowledged one at epoch {later}");
+        if let Some((later, other)) = later {
+            let message = format!("{pod} acknowledged write {write} at epoch {epoch}, after {other} had become primary of epoch {later}");
             self.violated("one-primary-at-a-time", message);
         }
     }

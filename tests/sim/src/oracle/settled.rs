@@ -135,6 +135,10 @@ impl World {
             let message = format!("write {write}, acknowledged by {pod} at epoch {epoch}, is not on {primary} at the end");
             return self.violated("no-acknowledged-write-lost", message);
         }
+        if let Some(longest) = self.longest_gap.filter(|longest| self.client.longest_gap > *longest) {
+            let message = format!("no write was acknowledged for {} ms, {longest} ms are enough", self.client.longest_gap);
+            return self.violated("writes-go-on", message);
+        }
         // The last writes may be on their way.
         let behind = self.dolt.running().find(|pod| self.written(&volume_of(pod)).len() + 3 < has.len());
         if let Some(pod) = behind.cloned() {

@@ -1,104 +1,70 @@
-//! Mistakes on purpose: a reconciler whose plans are changed on their way to the host. The oracles have to find each of them.
+//! Mistakes in plans.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use clap::ValueEnum;
-use host::{
-    contract::{Argument, Effect, Execution, Failure, Plan, Request, Value},
-    controller::Decide,
-    gateway::{SharedGateway, Subject},
-    runtime::CallError,
-};
+use host::contract::{Argument, Effect, Execution, Plan, Request, Value};
 use serde_json::{Value as Json, json};
 
-/// A mistake.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Mutant {
-    /// The status is written after the other effects.
-    StatusLast,
-    /// The status does not say an epoch.
-    ForgetsEpoch,
-    /// Epochs are not raised.
-    SameEpoch,
-    /// Epochs are raised further than is recorded.
-    LaterEpoch,
-    /// Executions have no guard.
-    NoGuard,
-    /// The primary is not asked to step down.
-    NoStepDown,
-    /// Pods are not deleted.
-    NoFence,
-    /// Everything happens in the opposite order.
-    Reversed,
-    /// Whoever is to be promoted, another is.
-    WrongPod,
-    /// Pods get no role labels.
-    NoLabels,
-    /// The role labels do not follow what the servers say.
-    WrongLabels,
-    /// A pod is deleted where nothing is to be done.
-    RestartsIdly,
-    /// The Services do not follow.
-    NoServices,
-    /// Something outside of the grant is asked for.
-    BeyondGrant,
-    /// Every plan writes something new.
-    NeverQuiet,
-}
-
-struct Mutated {
-    mutant: Mutant,
-    inner: Arc<dyn Decide>,
-}
+use super::Mutant;
+use crate::scenario::PASSWORD;
 
 impl Mutant {
-    /// All of them.
-    pub fn all() -> &'static [Self] {
-        Self::value_variants()
-    }
-
-    pub(crate) fn of(self, inner: Arc<dyn Decide>) -> Arc<dyn Decide> {
-        Arc::new(Mutated { mutant: self, inner })
-    }
-
-    fn mutate(self, plan: &mut Plan, request: &Request, gateway_now: u64) {
+    /// Changes a plan on its way to the host.
+    pub(super) fn mutate(self, plan: &mut Plan, request: &Request, now: u64) {
         let effects = &mut plan.effects;
+        let recorded = || {
+            let object = serde_json::from_str::<Json>(&request.object.body).unwrap_or_default();
+            object.pointer("/status/replicationEpoch").and_then(Json::as_u64)
+        };
         match self {
             Self::StatusLast => {
                 let (status, rest): (Vec<_>, Vec<_>) = std::mem::take(effects).into_iter().partition(|e| matches!(e, Effect::Status(_)));
                 *effects = rest.into_iter().chain(status).collect();
             }
+            Self::NoStatus => effects.retain(|effect| !matches!(effect, Effect::Status(_))),
             Self::ForgetsEpoch => each_status(effects, |status| {
-                let before = serde_json::from_str::<Json>(&request.object.body).unwrap_or_default();
-                let epoch = before.pointer("/status/replicationEpoch").cloned();
-                match (epoch, status.as_object_mut()) {
-                    (Some(epoch), Some(status)) => drop(status.insert("replicationEpoch".into(), epoch)),
-                    (None, Some(status)) => drop(status.remove("replicationEpoch")),
-                    _ => {}
+                let Some(epoch) = recorded() else { return };
+                status["replicationEpoch"] = epoch.into();
+                if let Some(transition) = status.get_mut("transition") {
+                    transition["epoch"] = epoch.into();
                 }
             }),
-            Self::SameEpoch => each_epoch(effects, |epoch| epoch.saturating_sub(1)),
+            Self::RestartsEpochs => each_status(effects, |status| status["replicationEpoch"] = 1.into()),
+            Self::ForgetsChange => each_status(effects, |status| {
+                status.as_object_mut().map(|status| status.remove("transition"));
+            }),
+            Self::SameEpoch => each_epoch(effects, |epoch| recorded().unwrap_or(epoch)),
             Self::LaterEpoch => each_epoch(effects, |epoch| epoch + 1),
             Self::NoGuard => each_execution(effects, |execution| execution.guard = None),
             Self::NoStepDown => effects.retain(|effect| !is_sql(effect, "TRANSITION_TO_STANDBY")),
             Self::NoFence => effects.retain(|effect| !matches!(effect, Effect::Delete(deletion) if deletion.object.kind == "Pod")),
             Self::Reversed => effects.reverse(),
             Self::WrongPod => each_execution(effects, |execution| {
-                let is_promotion =
-                    execution.statements.iter().any(|s| s.arguments.contains(&Argument::Value(Value::Text("primary".into()))));
-                if is_promotion {
-                    let other = if execution.endpoint.host.starts_with("db-0.") { "db-1." } else { "db-0." };
-                    let rest = execution.endpoint.host.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-                    execution.endpoint.host = format!("{other}{rest}");
-                    execution.guard = None;
+                if is_promotion(execution) {
+                    let other = if execution.endpoint.host.starts_with("db-0.") { 1 } else { 0 };
+                    lead_to(execution, other);
                 }
             }),
+            Self::PromotesAll => {
+                let promotions: Vec<Execution> = effects
+                    .iter()
+                    .filter_map(|effect| match effect {
+                        Effect::Sql(execution) if is_promotion(execution) => Some(execution.clone()),
+                        _ => None,
+                    })
+                    .collect();
+                for promotion in promotions {
+                    for ordinal in (0..3).rev() {
+                        let mut another = promotion.clone();
+                        lead_to(&mut another, ordinal);
+                        effects.push(Effect::Sql(another));
+                    }
+                }
+            }
             Self::NoLabels => effects.retain(|effect| !matches!(effect, Effect::Label(_))),
-            Self::WrongLabels => {
+            Self::WrongLabels => each_label(effects, |value| *value = Some("primary".into())),
+            Self::KeepsLabels => {
                 for effect in effects.iter_mut() {
                     if let Effect::Label(labelling) = effect {
-                        labelling.labels.iter_mut().for_each(|(_, value)| *value = Some("primary".into()));
+                        labelling.labels.retain(|(_, value)| value.is_some());
                     }
                 }
             }
@@ -124,31 +90,39 @@ impl Mutant {
                     effects.push(Effect::Apply(smuggled));
                 }
             }
-            Self::NeverQuiet => each_status(effects, |status| status["phase"] = gateway_now.to_string().into()),
+            Self::NeverQuiet => each_status(effects, |status| status["phase"] = now.to_string().into()),
+            Self::TellsPassword => each_status(effects, |status| status["phase"] = PASSWORD.into()),
+            Self::TrustsAnyStandby
+            | Self::SilenceIsEnd
+            | Self::DeletedIsGone
+            | Self::LastAnswerCounts
+            | Self::ErrorIsSuccess
+            | Self::IndexForOrdinal
+            | Self::IgnoresEpochs
+            | Self::StaleRoles => {}
         }
     }
 }
 
-#[async_trait]
-impl Decide for Mutated {
-    fn digest(&self) -> &str {
-        "mutant"
-    }
-
-    async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {
-        let now = gateway.now();
-        let mut decided = self.inner.decide(subject, gateway, request).await?;
-        if let Ok(plan) = &mut decided {
-            self.mutant.mutate(plan, request, now);
-        }
-        Ok(decided)
-    }
+/// The execution as one for another server, whatever that is.
+fn lead_to(execution: &mut Execution, ordinal: i32) {
+    let rest = execution.endpoint.host.split_once('.').map(|(_, rest)| rest.to_owned()).unwrap_or_default();
+    execution.endpoint.host = format!("db-{ordinal}.{rest}");
+    execution.guard = None;
 }
 
 fn each_execution(effects: &mut [Effect], change: impl Fn(&mut Execution)) {
     for effect in effects {
         if let Effect::Sql(execution) = effect {
             change(execution);
+        }
+    }
+}
+
+fn each_label(effects: &mut [Effect], change: impl Fn(&mut Option<String>)) {
+    for effect in effects {
+        if let Effect::Label(labelling) = effect {
+            labelling.labels.iter_mut().for_each(|(_, value)| change(value));
         }
     }
 }
@@ -179,6 +153,19 @@ fn each_epoch(effects: &mut [Effect], change: impl Fn(u64) -> u64) {
             }
         }
     });
+}
+
+/// The epoch in a call of one of the two procedures.
+pub(super) fn epoch_of(execution: &Execution) -> Option<u64> {
+    execution.statements.iter().flat_map(|statement| &statement.arguments).find_map(|argument| match argument {
+        Argument::Value(Value::Unsigned(epoch)) => Some(*epoch),
+        _ => None,
+    })
+}
+
+/// Whether a server becomes primary by it.
+pub(super) fn is_promotion(execution: &Execution) -> bool {
+    execution.statements.iter().any(|s| s.arguments.contains(&Argument::Value(Value::Text("primary".into()))))
 }
 
 fn is_sql(effect: &Effect, procedure: &str) -> bool {
