@@ -49,6 +49,8 @@ pub const ANNOTATION_CONFIG_HASH: &str = "k8s.dolthub.com/configmap-hash";
 pub const ANNOTATION_POD_TEMPLATE: &str = "k8s.dolthub.com/pod-template";
 /// On a pod: its server ends itself when it is primary and cut off, at the latest after this time.
 pub const ANNOTATION_SELF_FENCING: &str = "k8s.dolthub.com/self-fencing";
+/// Of a pod: the Secret by which its server offers clients TLS, and `required` after it where it takes nothing else.
+pub const ANNOTATION_LISTENER_TLS: &str = "k8s.dolthub.com/listener-tls";
 
 /// On a VolumeSnapshot: the epoch of the replication when it was taken.
 pub const ANNOTATION_EPOCH: &str = "k8s.dolthub.com/replication-epoch";
@@ -71,6 +73,8 @@ pub const ADMIN_USER_KEY: &str = "admin-user";
 pub const ADMIN_PASSWORD_KEY: &str = "admin-password";
 /// Key of that Secret with the password that servers may still know, while it is being changed.
 pub const ADMIN_PREVIOUS_PASSWORD_KEY: &str = "admin-password-previous";
+/// Key of a Secret with the certificates of an authority, as cert-manager makes it.
+pub const CA_CERTIFICATE_KEY: &str = "ca.crt";
 /// DNS domain of a cluster that was set up with the default one.
 pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
 

@@ -83,7 +83,7 @@ fn default_by(schema: &Value, value: &mut Value) {
 #[test]
 fn an_absent_server_listens_where_the_schema_says() {
     let db: DoltDB = serde_json::from_value(json!({"metadata": {"name": "a"}})).unwrap();
-    assert_eq!(db.spec.server.listener, Listener { host: "0.0.0.0".into(), port: 3306, max_connections: 1024 });
+    assert_eq!(db.spec.server.listener, Listener { host: "0.0.0.0".into(), port: 3306, max_connections: 1024, tls: None });
     assert_eq!(db.spec.server.cluster.remotes_api.port, 50051);
     assert_eq!((db.spec.server.metrics.enabled, db.spec.server.metrics.port), (false, 11228));
     assert_eq!(db.spec.server.mcp_server, None);

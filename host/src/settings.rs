@@ -279,6 +279,8 @@ pub struct Grant {
     /// Names of Secrets whose digests it may read and whose values it may refer to; `*` stands for any run of characters. A name is of the
     /// reconciled object's own namespace, `namespace/name` of that one.
     pub secrets: Vec<String>,
+    /// Names of Secrets, as above, with the certificates of authorities by which it may have servers known. Those that it may use are among them.
+    pub authorities: Vec<String>,
     /// Names of Secrets that it may have generated.
     pub generate_secrets: Vec<String>,
     /// Databases.

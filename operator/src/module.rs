@@ -165,6 +165,7 @@ fn permission(permission: &host::contract::Permission) -> String {
         Permission::Delete(k) => kind("delete", k),
         Permission::Label(k) => kind("label", k),
         Permission::Secret(name) => format!("secret {name}"),
+        Permission::Authority(name) => format!("authority {name}"),
         Permission::GenerateSecret(name) => format!("generate secret {name}"),
         Permission::SqlRead(name) => format!("query {name}"),
         Permission::SqlWrite(name) => format!("write on {name}"),

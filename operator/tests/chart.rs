@@ -134,6 +134,7 @@ fn generated_secrets_are_created_and_not_read() {
         "reconcilers.backup=null",
         "reconcilers.backupschedule=null",
         "reconcilers.database.grant.secrets=null",
+        "reconcilers.database.grant.authorities=null",
         "reconcilers.database.grant.generateSecrets={a-*}",
     ]);
     assert!(rules(of_kind(&objects, "ClusterRole")[0]).contains("/secrets: create"));
@@ -150,6 +151,7 @@ fn granted(grant: &Grant, own: &Resource) -> BTreeSet<String> {
         kinds("delete", &grant.delete),
         kinds("label", &grant.label),
         names("secret", &grant.secrets),
+        names("authority", &grant.authorities),
         names("generate", &grant.generate_secrets),
         names("sql-read", &grant.sql.read),
         names("sql-write", &grant.sql.write),
@@ -167,6 +169,7 @@ fn wanted(description: &Description) -> BTreeSet<String> {
         Permission::Delete(kind) => Some(format!("delete {} {}", kind.api_version, kind.kind)),
         Permission::Label(kind) => Some(format!("label {} {}", kind.api_version, kind.kind)),
         Permission::Secret(name) => Some(format!("secret {name}")),
+        Permission::Authority(name) => Some(format!("authority {name}")),
         Permission::GenerateSecret(name) => Some(format!("generate {name}")),
         Permission::SqlRead(host) => Some(format!("sql-read {host}")),
         Permission::SqlWrite(host) => Some(format!("sql-write {host}")),
@@ -435,7 +438,7 @@ fn a_value_of_the_go_operator_that_would_not_work_names_its_place_now(#[case] va
 #[case("reconcilers.database.grant.write={a}", "at '/reconcilers/database/grant': additional properties 'write' not allowed")]
 #[case(
     "reconcilers.database.grant.write={a}",
-    "value must be one of 'read', 'apply', 'delete', 'label', 'secrets', 'generateSecrets', 'sql', 'namespaces'"
+    "value must be one of 'read', 'apply', 'delete', 'label', 'secrets', 'authorities', 'generateSecrets', 'sql', 'namespaces'"
 )]
 #[case("reconcilers.database.grant.sql.exec={a}", "value must be one of 'read', 'write'")]
 #[case(

@@ -41,7 +41,7 @@ The operator's rules, made from the grants of its reconcilers: nothing is writte
 {{- end }}
 {{- end }}
 {{- $secret := dict "apiVersion" "v1" "resource" "secrets" }}
-{{- if $grant.secrets }}
+{{- if or $grant.secrets $grant.authorities }}
 {{- include "doltdb-operator.grant" (dict "rules" $rules "resource" $secret "verbs" $cached) }}
 {{- end }}
 {{- if $grant.generateSecrets }}

@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 
 pub use replication::{PrimarySpec, Replication, ReplicationSpec, ReplicationStrategy, UpdateStrategy};
 pub use server::{
-    AutoGcBehavior, Behavior, Cluster, CommitAuthor, GlobalConfig, Listener, McpServer, Metrics, Probes, Profiler, RemotesApi, RemotesTls,
-    Server,
+    AutoGcBehavior, Behavior, Cluster, CommitAuthor, GlobalConfig, Listener, ListenerTls, McpServer, Metrics, Probes, Profiler, RemotesApi,
+    RemotesTls, Server,
 };
-pub use status::{DoltDBStatus, KeptData, LastPrimaryChange, PrimaryChanges, ReplicationLag, ReplicationRole, Transition};
+pub use status::{
+    DoltDBStatus, KeptData, LastPrimaryChange, ListenerTlsStatus, PrimaryChanges, ReplicationLag, ReplicationRole, Transition,
+};
 pub use storage::{PodDisruptionBudget, RetentionPolicy, Storage};
 
 use crate::{

@@ -55,12 +55,29 @@ pub struct Listener {
     pub port: i32,
     /// Connections that a server accepts at once. Default: 1024.
     pub max_connections: i32,
+    /// Offers clients TLS, and lets the operator speak to the servers by it. Absent means plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
 }
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { host: "0.0.0.0".into(), port: 3306, max_connections: 1024 }
+        Self { host: "0.0.0.0".into(), port: 3306, max_connections: 1024, tls: None }
     }
+}
+
+/// The certificate that servers show to clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(default, rename_all = "camelCase")]
+pub struct ListenerTls {
+    /// Secret in the same namespace with `tls.crt`, `tls.key` and `ca.crt`, as cert-manager makes it. The certificate must be good for the
+    /// names by which the operator and the clients connect; the operator knows servers by the authority in `ca.crt` and no other. Servers
+    /// read it when they start.
+    pub secret_name: String,
+    /// Whether servers refuse clients without TLS. On a cluster that runs, offer TLS first, and require it when all clients use it.
+    /// Default: false.
+    pub required: bool,
 }
 
 /// How servers reach each other.

@@ -73,6 +73,9 @@ pub struct DoltDBStatus {
     /// The last change of the primary.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_primary_change: Option<LastPrimaryChange>,
+    /// The TLS that servers offer clients at the moment; absent where none does.
+    #[serde(rename = "listenerTLS", skip_serializing_if = "Option::is_none")]
+    pub listener_tls: Option<ListenerTlsStatus>,
     /// How far standbys are behind the primary, by databases. A figure is the largest of 0, 1, 2, 5, 10, 30, 60, 300, 600, 3600 that it is not
     /// less than, so that it changes seldom.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -93,6 +96,17 @@ pub struct KeptData {
     /// When they were put there, by the node's clock.
     #[cfg_attr(feature = "generate", schemars(extend("format" = "date-time")))]
     pub since: String,
+}
+
+/// The TLS that servers offer clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "generate", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerTlsStatus {
+    /// Secret with the certificate and its authority, of the primary if that one offers TLS.
+    pub secret_name: String,
+    /// Whether every server offers it. As long as one does not, the operator takes plain text from a server without it.
+    pub every_server: bool,
 }
 
 /// How often the primary has changed for a reason.

@@ -7,6 +7,7 @@ use crate::{FieldError, parse_duration};
 const LISTENER: &str = "spec.server.listener.port";
 const REMOTES: &str = "spec.server.cluster.remotesAPI.port";
 const MCP: &str = "spec.server.mcpServer.port";
+const REQUIRED: &str = "spec.server.listener.tls.required";
 const METRICS: &str = "spec.server.metrics.port";
 const INDEX: &str = "spec.replication.primary.podIndex";
 
@@ -33,6 +34,11 @@ impl DoltDBSpec {
             found.push(error);
         }
         found.extend(self.port_mistakes(replication.enabled));
+        let required = self.server.listener.tls.as_ref().is_some_and(|tls| tls.required);
+        if required && self.server.mcp_server.is_some() {
+            let problem = "cannot be set with mcpServer, which reaches its own server in plain text: remove one of them";
+            found.push(FieldError::new(REQUIRED, "", problem));
+        }
         found
     }
 
@@ -74,6 +80,8 @@ mod tests {
     #[case::metrics_port(json!({"server": {"metrics": {"port": 0, "enabled": true}}}), &[METRICS])]
     #[case::listener_and_remotes(json!({"server": {"listener": {"port": 50051}}}), &[REMOTES])]
     #[case::listener_and_mcp(json!({"server": {"listener": {"port": 7007}, "mcpServer": {}}}), &[MCP])]
+    #[case::tls_and_mcp(json!({"server": {"listener": {"tls": {"secretName": "a"}}, "mcpServer": {}}}), &[])]
+    #[case::tls_required_and_mcp(json!({"server": {"listener": {"tls": {"secretName": "a", "required": true}}, "mcpServer": {}}}), &[REQUIRED])]
     #[case::metrics_and_unused_remotes(json!({"server": {"metrics": {"port": 50051, "enabled": true}}}), &[])]
     #[case::metrics_and_remotes(
         json!({"replicas": 2, "replication": {"enabled": true}, "server": {"metrics": {"port": 50051, "enabled": true}}}),

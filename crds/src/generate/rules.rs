@@ -60,6 +60,9 @@ fn doltdb() -> Vec<Rule> {
         ("PrimarySpec", "maxFailoversPerHour", json!({"minimum": 1})),
         ("Listener", "port", port()),
         ("Listener", "maxConnections", json!({"minimum": 10})),
+        ("ListenerTls", "", required(&["secretName"])),
+        ("ListenerTls", "secretName", json!({"minLength": 1, "maxLength": 253})),
+        ("ListenerTlsStatus", "", required(&["secretName", "everyServer"])),
         ("RemotesApi", "port", port()),
         ("RemotesTls", "", required(&["secretName"])),
         ("RemotesTls", "secretName", json!({"minLength": 1, "maxLength": 253})),
@@ -73,7 +76,7 @@ fn doltdb() -> Vec<Rule> {
 
 /// Checks between fields of a DoltDB. All of them stand on the spec: a rule further down would also be run on the
 /// defaults of missing parents, before their members have got theirs.
-fn doltdb_checks() -> [Value; 7] {
+fn doltdb_checks() -> [Value; 9] {
     const REPLICATED: &str = "self.?replication.?enabled.orValue(false)";
     [
         cel_at(
@@ -99,6 +102,17 @@ fn doltdb_checks() -> [Value; 7] {
             ),
             "tls cannot be added or removed while servers replicate, since those with and those without it do not understand each other; \
              turn replication off, wait for it, then turn it on with tls",
+        ),
+        cel_at(
+            ".server.listener.tls.required",
+            "!self.server.listener.?tls.?required.orValue(false) || has(oldSelf.server.listener.tls)",
+            "tls cannot be required in the same change that adds it, since clients have no time to turn to it; \
+             add it without required, and set required when all clients use it",
+        ),
+        cel_at(
+            ".server.listener.tls.required",
+            "!self.server.listener.?tls.?required.orValue(false) || !has(self.server.mcpServer)",
+            "required cannot be set with mcpServer, which reaches its own server in plain text; remove one of them",
         ),
         cel_at(
             ".server.mcpServer.port",

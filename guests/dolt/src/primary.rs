@@ -18,7 +18,9 @@ pub fn permissions() -> Vec<Permission> {
     let reads = servers.clone().map(Permission::SqlRead);
     let writes = servers.map(Permission::SqlWrite);
     let account = Permission::Secret("*/*-credentials".to_owned());
-    [Permission::Read(kind(API_VERSION, DoltDB::KIND)), account].into_iter().chain(reads).chain(writes).collect()
+    // A certificate's Secret may have any name.
+    let authority = Permission::Authority("*/*".to_owned());
+    [Permission::Read(kind(API_VERSION, DoltDB::KIND)), account, authority].into_iter().chain(reads).chain(writes).collect()
 }
 
 /// A server that takes writes.
@@ -36,7 +38,7 @@ pub struct Primary {
 pub fn find_primary(world: &dyn World, target: &Typed<DoltDB>, domain: &str) -> Result<Primary, Obstacle> {
     let header = &target.header;
     let spec = &target.body.spec;
-    let servers = Servers::new(&header.namespace, &header.name, spec, domain);
+    let servers = Servers::new(&header.namespace, &header.name, spec, &target.body.status, domain);
     let replicated = spec.replication().enabled;
     // Without replication every server would take writes; those of the first one count, as they do for the Service of a single server.
     let endpoint = if replicated { servers.primary() } else { servers.pod(0) };

@@ -6,7 +6,7 @@ use sdk::{Failure, ReadError, Typed, World, reference};
 use crate::Obstacle;
 
 /// What is read of a DoltDB.
-const FIELDS: &[&str] = &["/spec/server", "/spec/replicas", "/spec/replication", "/spec/allowedNamespaces"];
+const FIELDS: &[&str] = &["/spec/server", "/spec/replicas", "/spec/replication", "/spec/allowedNamespaces", "/status/listenerTLS"];
 
 /// The DoltDB that an object in `namespace` refers to; `Ok(Err(..))` says why there is none to work with.
 ///

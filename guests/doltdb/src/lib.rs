@@ -5,6 +5,7 @@ mod build;
 mod changes;
 mod form;
 mod kept;
+mod listener;
 mod observe;
 mod password;
 mod pod;
@@ -83,6 +84,8 @@ impl Reconciler for DoltDBReconciler {
                 Permission::Delete(pod.clone()),
                 Permission::Label(pod),
                 Permission::Secret("*-credentials".to_owned()),
+                // A certificate's Secret may have any name.
+                Permission::Authority("*".to_owned()),
                 Permission::SqlRead(servers.to_owned()),
                 Permission::SqlWrite(servers.to_owned()),
             ],
@@ -250,6 +253,7 @@ impl Decision<'_> {
         };
         let mut status = status::status(target, observed, leadership, epoch, &ready, gate.obstacle().is_some());
         status.kept_data.clone_from(kept);
+        status.listener_tls = listener::status(target, &observed.pods, leader.unwrap_or_else(|| target.recorded_primary()));
         changes::count(world, &mut status, target, leader, epoch);
         status::remember(world, &mut status, target, observed, leadership, step);
         let mut status = serde_json::to_value(status).map_err(|error| status::unwritable(&error))?;

@@ -127,7 +127,7 @@ impl Observed {
             None => BTreeMap::new(),
         };
         let form = form(&target, stateful_set.as_ref(), &pods);
-        let target = target.on_its_way(form, stateful_set.as_ref().and_then(|set| set.body.spec.replicas));
+        let target = target.with_pods(&pods).on_its_way(form, stateful_set.as_ref().and_then(|set| set.body.spec.replicas));
         let templates = stateful_set.as_ref().map(|set| &set.body.spec.volume_claim_templates);
         let claims = Claims::of(world, &target, templates)?;
         let (missing_credentials, previous) = credentials(world, &target)?;

@@ -8,7 +8,7 @@ use crds::names;
 use sdk::{Failure, Owners, Selector, Timestamp, Typed, World, parse_rfc3339};
 use serde::Deserialize;
 
-use crate::target::Target;
+use crate::{listener::Tls, target::Target};
 
 /// The name of the container with the server.
 const SERVER: &str = names::SERVER_CONTAINER;
@@ -129,6 +129,11 @@ impl Pod {
         self.metadata.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
     }
 
+    /// The TLS that its server offers clients, if it does.
+    pub(crate) fn listener_tls(&self) -> Option<Tls> {
+        Tls::of(self.metadata.annotations.get(names::ANNOTATION_LISTENER_TLS)?)
+    }
+
     /// When it was made, maybe in the place of another.
     pub(crate) fn made_at(&self) -> Option<Timestamp> {
         parse_rfc3339(self.metadata.creation_timestamp.as_deref()?)
@@ -192,6 +197,7 @@ pub(crate) fn pods(world: &dyn World, target: &Target, stateful_set: &str, relea
         "/metadata/annotations/k8s.dolthub.com~1configmap-hash",
         "/metadata/creationTimestamp",
         "/metadata/annotations/k8s.dolthub.com~1self-fencing",
+        "/metadata/annotations/k8s.dolthub.com~1listener-tls",
         "/status/conditions/type",
         "/status/conditions/status",
         "/status/conditions/message",

@@ -4,7 +4,11 @@ use crds::{DoltDB, DoltDBSpec, DoltDBStatus, ObjectMeta, Replication, names};
 use dolt::{Servers, Settings};
 use sdk::{Failure, Header, Request};
 
-use crate::form::{FIRST, Form};
+use crate::{
+    form::{FIRST, Form},
+    listener::{self, Tls},
+    pod::Pods,
+};
 
 /// The reconciled DoltDB.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct Target {
     pub(crate) replicas: i32,
     /// How far this is from what is wanted.
     pub(crate) form: Form,
+    /// The TLS that pods offer clients which are made now.
+    pub(crate) listener_tls: Option<Tls>,
     /// Where its servers are.
     pub(crate) servers: Servers,
 }
@@ -31,9 +37,18 @@ impl Target {
     pub(crate) fn of(request: &Request, settings: &Settings) -> Result<Self, Failure> {
         let object = request.object_as::<DoltDB>()?;
         let DoltDB { metadata, spec, status } = object.body;
-        let servers = Servers::new(&object.header.namespace, &object.header.name, &spec, &settings.cluster_domain);
+        let servers = Servers::new(&object.header.namespace, &object.header.name, &spec, &status, &settings.cluster_domain);
         let (replication, replicas) = (spec.replication(), spec.replicas());
-        Ok(Self { header: object.header, metadata, replication, replicas, form: Form::Settled, spec, status, servers })
+        let listener_tls = listener::next(spec.server.listener.tls.as_ref(), &[]);
+        Ok(Self { header: object.header, metadata, replication, replicas, form: Form::Settled, listener_tls, spec, status, servers })
+    }
+
+    /// The same with these pods, which say how they can be spoken to.
+    pub(crate) fn with_pods(mut self, pods: &Pods) -> Self {
+        self.listener_tls = listener::next(self.spec.server.listener.tls.as_ref(), &listener::there(pods));
+        let secret = |tls: Tls| tls.secret;
+        self.servers = self.servers.with_certificates(pods.iter().map(|(ordinal, pod)| (*ordinal, pod.body.listener_tls().map(secret))));
+        self
     }
 
     /// The same on its way to what is wanted. `running` is how many servers the StatefulSet has, if it is there.

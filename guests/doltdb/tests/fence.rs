@@ -61,13 +61,15 @@ struct Pod {
     folder: TempDir,
     api: Party,
     peer: Party,
+    /// Whether clients must come by TLS, where they can.
+    tls: Option<bool>,
     server: Option<Child>,
 }
 
 impl Pod {
     /// A server of epoch 3, as its volume says. `dolt` answers with the epoch of the other one.
     fn new(role: &str, api: bool, peer: bool, others_epoch: u32) -> Self {
-        let pod = Self { folder: tempfile::tempdir().unwrap(), api: Party::new(api), peer: Party::new(peer), server: None };
+        let pod = Self { folder: tempfile::tempdir().unwrap(), api: Party::new(api), peer: Party::new(peer), tls: None, server: None };
         let volume = pod.folder.path().join("volume");
         for folder in [".dolt", "bench/.dolt/noms/oldgen"] {
             fs::create_dir_all(volume.join(folder)).unwrap();
@@ -94,7 +96,7 @@ impl Pod {
 
     /// Starts the server as its container does. `exec` makes the shell what it starts, so what ends is the server.
     fn start(&mut self) {
-        let mut command = pod::command("containers").split_off(2);
+        let mut command = pod::command("containers", self.tls).split_off(2);
         command.truncate(6);
         let mut process = pod::in_pod(self.folder.path(), &command);
         process.args(["sh", "-c", "touch runs; exec sleep 1000"]);
@@ -206,6 +208,25 @@ fn a_primary_that_was_replaced_keeps_what_it_had_and_follows() {
     assert_eq!(fs::read_dir(pod.volume().join(".doltdb/kept")).unwrap().count(), 1);
 }
 
+/// Where clients can come by TLS, another server is asked by it, by the name in its certificate and by the authority in the Secret; in plain text
+/// where it does not offer TLS, as long as pods are replaced.
+#[rstest]
+#[case::by_tls(false, "*' --host 127.0.0.1.svc.cluster.local '*", "[ \"$SSL_CERT_FILE\" = /etc/doltdb-listener-tls/ca.crt ]")]
+#[case::required(true, "*' --host 127.0.0.1.svc.cluster.local '*", "[ \"$SSL_CERT_FILE\" = /etc/doltdb-listener-tls/ca.crt ]")]
+#[case::without_tls(false, "*' --host 127.0.0.1 '*' --no-tls '*", "true")]
+fn another_server_is_asked_by_tls_first(#[case] required: bool, #[case] asked: &str, #[case] holds: &str) {
+    let mut pod = Pod::new("primary", true, true, 4);
+    pod.tls = Some(required);
+    let stub = format!(
+        "#!/bin/sh\ncase \" $* \" in {asked}) {holds} || exit 1 ;; *) exit 1 ;; esac\n\
+         [ \"$DOLT_CLI_PASSWORD\" = secret ] && printf '@@global.dolt_cluster_role_epoch\\n4\\n'\n"
+    );
+    pod::program(pod.folder.path(), "dolt", &stub);
+    pod.start();
+    pod.until("it ends", BUSY, Pod::has_ended);
+    assert_eq!(pod.role(), "\"standby\" \"3\"");
+}
+
 #[rstest]
 #[case("primary", 3)]
 #[case("primary", 2)]
@@ -241,7 +262,7 @@ fn a_pod_on_the_volume_of_a_replaced_primary_keeps_it_before_the_server_starts()
     fs::copy(pod.volume().join("config.yaml"), config.join("demo-0.yaml")).unwrap();
     fs::create_dir_all(pod.volume().join(".doltcfg")).unwrap();
     fs::write(pod.volume().join(".doltcfg/privileges.db"), "").unwrap();
-    let mut command = pod::command("initContainers");
+    let mut command = pod::command("initContainers", None);
     command[2] = command[2].replace("/etc/doltdb", config.to_str().unwrap());
     let mut process = pod::in_pod(pod.folder.path(), &command);
     let status = process.env("COMMIT_AUTHOR_NAME", "a").env("COMMIT_AUTHOR_EMAIL", "b").env("METRICS_DISABLED", "false").status().unwrap();

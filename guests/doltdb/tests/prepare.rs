@@ -15,7 +15,7 @@ fn prepare(folder: &Path, user: &str, password: &str, author: &str) -> (Vec<Stri
     let config = folder.join("config");
     fs::create_dir_all(&config).unwrap();
     fs::write(config.join("demo-0.yaml"), "log_level: trace\n").unwrap();
-    let mut command = pod::command("initContainers");
+    let mut command = pod::command("initContainers", None);
     command[2] = command[2].replace("/etc/doltdb", config.to_str().unwrap());
     let status = pod::in_pod(folder, &command)
         .env("OUT", folder)

@@ -39,10 +39,12 @@ impl Index {
                     self.selections.entry(kind.clone()).or_default().entry(target.clone()).or_default().push(selection.clone());
                     noted.kinds.insert(kind);
                 }
-                // The server of a query tells nobody of a change; the Secret of its account does.
-                Question::Query(queries) => {
-                    noted.objects.extend(queries.iter().map(|q| secret(&q.endpoint.credentials.namespace, &q.endpoint.credentials.secret)));
-                }
+                // The server of a query tells nobody of a change; the Secrets of its account and its authority do.
+                Question::Query(queries) => noted.objects.extend(queries.iter().flat_map(|query| {
+                    let account = &query.endpoint.credentials;
+                    let authority = query.endpoint.tls.as_ref().map(|tls| tls.secret.as_str());
+                    authority.into_iter().chain([account.secret.as_str()]).map(|name| secret(&account.namespace, name))
+                })),
                 // The end of a task wakes its object by itself.
                 Question::Tasks | Question::Now => {}
             }
@@ -96,7 +98,7 @@ fn secret(namespace: &str, name: &str) -> ObjectKey {
 mod tests {
     use super::*;
     use crate::{
-        contract::{Kind, ObjectRef, Operator, Page, Requirement},
+        contract::{Credentials, Endpoint, Kind, ObjectRef, Operator, Page, Query, Requirement, Tls},
         gateway::Answer,
     };
 
@@ -137,6 +139,20 @@ mod tests {
         let mut index = Index::default();
         index.record(&target(), &[get("ConfigMap", "c"), select_app("a")]);
         assert_eq!(index.concerned(&change).contains(&target()), expected);
+    }
+
+    #[test]
+    fn a_query_is_read_again_when_a_secret_of_its_endpoint_changes() {
+        let credentials =
+            Credentials { namespace: "ns".into(), secret: "account".into(), user_key: "user".into(), password_key: "password".into() };
+        let tls = Some(Tls { secret: "authority".into(), key: "ca.crt".into(), plaintext: false });
+        let endpoint = Endpoint { host: "db".into(), port: 3306, credentials, tls };
+        let query = Query { endpoint, database: None, statements: vec![], deadline: 1, max_rows: 1 };
+        let mut index = Index::default();
+        index.record(&target(), &[Read { question: Question::Query(vec![query]), answer: Answer::Query(vec![]) }]);
+        for (secret, expected) in [("account", 1), ("authority", 1), ("other", 0)] {
+            assert_eq!(index.concerned(&changed("Secret", secret, None, None)).len(), expected, "{secret}");
+        }
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub(super) fn missing(wanted: &[Permission], slot: &str, granted: &Reconciler) -
             let granted = grant.secrets.iter().any(|pattern| covers(pattern, n));
             (!granted).then(|| format!("reconcilers.{slot}.grant.secrets: {n}"))
         }
+        Permission::Authority(n) => {
+            let granted = grant.secrets.iter().chain(&grant.authorities).any(|pattern| covers(pattern, n));
+            (!granted).then(|| format!("reconcilers.{slot}.grant.authorities: {n}"))
+        }
         Permission::GenerateSecret(n) => name("generateSecrets", &grant.generate_secrets, n),
         Permission::SqlRead(n) => name("sql.read", &grant.sql.read, n),
         Permission::SqlWrite(n) => name("sql.write", &grant.sql.write, n),
@@ -94,9 +98,15 @@ mod tests {
             Permission::Secret("widget-password".into()),
             Permission::Secret("*".into()),
             Permission::SqlWrite("*.svc".into()),
+            Permission::Authority("widget-authority".into()),
+            Permission::Authority("*".into()),
         ];
-        let expected =
-            ["reconcilers.widget.grant.delete: v1 Pod", "reconcilers.widget.grant.secrets: *", "reconcilers.widget.grant.sql.write: *.svc"];
+        let expected = [
+            "reconcilers.widget.grant.delete: v1 Pod",
+            "reconcilers.widget.grant.secrets: *",
+            "reconcilers.widget.grant.sql.write: *.svc",
+            "reconcilers.widget.grant.authorities: *",
+        ];
         assert_eq!(missing(&wanted, "widget", &granted), expected);
     }
 }

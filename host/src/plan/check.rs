@@ -96,7 +96,7 @@ fn executes(execution: &Execution, subject: &Subject, reach: &Reach) -> Result<(
     }
     let mut statements: Vec<Statement> = execution.statements.clone();
     statements.extend(execution.guard.iter().map(|guard| guard.statement.clone()));
-    match reach.foreign_secret(subject, &execution.endpoint.credentials, &statements) {
+    match reach.foreign_secret(subject, &execution.endpoint, &statements) {
         Some(secret) => Err(format!("using Secret {secret} is not granted")),
         None => Ok(()),
     }

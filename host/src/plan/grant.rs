@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     contract::{
-        Argument, Credentials, Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, SecretRef,
+        Argument, Effect, EffectFailure, Endpoint, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, SecretRef,
         Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
     gateway::{Applied, Gateway, SharedGateway, Subject},
@@ -59,7 +59,16 @@ impl Reach {
 
     /// Whether it may use a Secret.
     pub fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> bool {
-        self.slot.grant.secrets.iter().any(|pattern| match pattern.split_once('/') {
+        self.covers(&self.slot.grant.secrets, subject, namespace, name)
+    }
+
+    /// Whether it may know a server by the certificates in a Secret.
+    pub fn authority(&self, subject: &Subject, namespace: &str, name: &str) -> bool {
+        self.covers(&self.slot.grant.authorities, subject, namespace, name) || self.secret(subject, namespace, name)
+    }
+
+    fn covers(&self, patterns: &[String], subject: &Subject, namespace: &str, name: &str) -> bool {
+        patterns.iter().any(|pattern| match pattern.split_once('/') {
             Some((place, pattern)) => fits(place, namespace) && fits(pattern, name),
             None => self.namespace(subject, namespace, false) && fits(pattern, name),
         })
@@ -85,17 +94,19 @@ impl Reach {
         self.slot.kinds().any(|r| r.cluster_scoped && r.api_version == api_version && r.kind == kind)
     }
 
-    /// The first Secret of an account or an argument that it may not use.
-    pub fn foreign_secret(&self, subject: &Subject, account: &Credentials, statements: &[Statement]) -> Option<String> {
+    /// The first Secret of an endpoint or an argument that it may not use.
+    pub fn foreign_secret(&self, subject: &Subject, endpoint: &Endpoint, statements: &[Statement]) -> Option<String> {
+        let account = &endpoint.credentials;
         let mut used = vec![(account.namespace.as_str(), account.secret.as_str())];
         for argument in statements.iter().flat_map(|s| &s.arguments) {
             if let Argument::Value(Value::Secret(SecretRef { namespace, name, .. })) = argument {
                 used.push((namespace, name));
             }
         }
-        used.into_iter()
-            .find(|(namespace, name)| !self.secret(subject, namespace, name))
-            .map(|(namespace, name)| format!("{namespace}/{name}"))
+        let foreign = used.into_iter().find(|(namespace, name)| !self.secret(subject, namespace, name));
+        let authority = endpoint.tls.as_ref().map(|tls| (account.namespace.as_str(), tls.secret.as_str()));
+        let foreign = foreign.or(authority.filter(|(namespace, name)| !self.authority(subject, namespace, name)));
+        foreign.map(|(namespace, name)| format!("{namespace}/{name}"))
     }
 }
 
@@ -151,7 +162,7 @@ impl Granted {
         if !self.reach.queries(&query.endpoint.host) {
             return Err(denied(format!("querying host {} is not granted", query.endpoint.host)));
         }
-        match self.reach.foreign_secret(subject, &query.endpoint.credentials, &query.statements) {
+        match self.reach.foreign_secret(subject, &query.endpoint, &query.statements) {
             Some(secret) => Err(denied(format!("using Secret {secret} is not granted"))),
             None => Ok(()),
         }
@@ -225,6 +236,7 @@ mod tests {
                     {"apiVersion": "v1", "kind": "Pod", "resource": "pods"},
                 ],
                 "secrets": ["*", "*/*-credentials"],
+                "authorities": ["shared/*"],
             },
         });
         Reach::new(Arc::new(serde_json::from_value(slot).unwrap()))
@@ -236,6 +248,34 @@ mod tests {
     #[case("other", "a-credentials", true)]
     fn a_secret_of_another_namespace_takes_a_pattern_that_names_it(#[case] namespace: &str, #[case] name: &str, #[case] expected: bool) {
         assert_eq!(reach().secret(&subject(), namespace, name), expected);
+    }
+
+    /// An account of a Secret, and an authority of a Secret beside it: one is not the other.
+    #[rstest::rstest]
+    #[case::both_are_granted("shared", "a-credentials", Some("certificates"), None)]
+    #[case::no_authority("shared", "a-credentials", None, None)]
+    #[case::a_secret_that_may_be_used("own", "any", Some("certificates"), None)]
+    #[case::an_authority_of_another_namespace("other", "a-credentials", Some("certificates"), Some("other/certificates"))]
+    #[case::an_authority_is_no_account("shared", "certificates", Some("certificates"), Some("shared/certificates"))]
+    fn an_endpoint_takes_a_grant_of_each_of_its_secrets(
+        #[case] namespace: &str,
+        #[case] account: &str,
+        #[case] authority: Option<&str>,
+        #[case] foreign: Option<&str>,
+    ) {
+        let credentials = crate::contract::Credentials {
+            namespace: namespace.into(),
+            secret: account.into(),
+            user_key: "user".into(),
+            password_key: "password".into(),
+        };
+        let tls = authority.map(|secret| crate::contract::Tls { secret: secret.into(), key: "ca.crt".into(), plaintext: true });
+        let endpoint = Endpoint { host: "db".into(), port: 3306, credentials, tls };
+        assert_eq!(reach().foreign_secret(&subject(), &endpoint, &[]).as_deref(), foreign);
+        let value =
+            Argument::Value(Value::Secret(SecretRef { namespace: "shared".into(), name: "certificates".into(), key: "tls.key".into() }));
+        let statement = Statement { text: "SET x = ?".into(), arguments: vec![value] };
+        assert!(reach().foreign_secret(&subject(), &endpoint, &[statement]).is_some(), "what only may be trusted is not written anywhere");
     }
 
     #[rstest::rstest]

@@ -1,6 +1,6 @@
 //! The world before the present one, beside it: components that were built for it run on, and neither they nor the rest of the host notice.
 //!
-//! Its records are the present ones or a part of them, since a published record never changes and cases are only added. So they are
+//! Its records are the present ones or a part of them, since cases and optional fields are only added. So they are
 //! translated by name, through their common serialised form, each time that one crosses the boundary. It is the old world that pays for that.
 
 use serde::{Serialize, de::DeserializeOwned};

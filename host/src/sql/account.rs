@@ -1,8 +1,6 @@
 //! Plaintext: the account of a connection and the secrets in arguments. Its types have neither `Debug` nor `Display`, so that no log or error
 //! can show them by accident.
 
-use sha2::{Digest, Sha256};
-
 use super::{Secrets, error::Failure};
 use crate::contract::{Credentials, SqlErrorKind};
 
@@ -27,10 +25,6 @@ pub(super) struct Account {
     pub password: Plain,
 }
 
-/// Tells accounts apart without holding them.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct AccountDigest([u8; 32]);
-
 impl Account {
     /// Reads user and password.
     pub(super) async fn read(secrets: &dyn Secrets, credentials: &Credentials) -> Result<Self, Failure> {
@@ -38,14 +32,6 @@ impl Account {
         let user = secret(secrets, namespace, name, user_key).await?;
         let password = secret(secrets, namespace, name, password_key).await?;
         Ok(Self { user, password })
-    }
-
-    pub(super) fn digest(&self) -> AccountDigest {
-        let mut hasher = Sha256::new();
-        hasher.update(self.user.reveal().len().to_le_bytes());
-        hasher.update(self.user.reveal());
-        hasher.update(self.password.reveal());
-        AccountDigest(hasher.finalize().into())
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use mysql_async::{DriverError, IoError, ServerError};
+use mysql_async::{DriverError, IoError, ServerError, TlsError};
+use rustls::CertificateError;
 
-use super::address::Address;
+use super::{address::Address, login::Authority};
 use crate::contract::{SqlError, SqlErrorKind};
 
 /// The most of a server's message that is passed on, in bytes.
@@ -15,17 +16,21 @@ const KILLED: [u16; 5] = [1053, 1152, 1927, 3169, 4031];
 /// The server refuses the account: wrong password, no access to the database, no password given, must be changed, locked.
 const REFUSED: [u16; 6] = [1044, 1045, 1698, 1820, 1862, 3118];
 
+/// The server takes connections by TLS only. Where it has no number of its own for that, it says so in these words.
+const ONLY_BY_TLS: (u16, &str) = (3159, "does not allow insecure connections");
+
 /// An error that doesn't say yet on which endpoint.
 pub(super) struct Failure {
     kind: SqlErrorKind,
     code: u16,
     state: String,
     message: String,
+    no_tls: bool,
 }
 
 impl Failure {
     pub(super) fn new(kind: SqlErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, code: 0, state: String::new(), message: message.into() }
+        Self { kind, code: 0, state: String::new(), message: message.into(), no_tls: false }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
@@ -41,12 +46,27 @@ impl Failure {
         Self::new(SqlErrorKind::Timeout, format!("no answer within {} ms", limit.as_millis()))
     }
 
-    /// While a connection is made: nothing was sent yet that could take effect.
-    pub(super) fn connecting(error: mysql_async::Error) -> Self {
+    /// While a connection is made, by TLS or in plain text: nothing was sent yet that could take effect.
+    pub(super) fn connecting(error: mysql_async::Error, way: Option<&Authority>) -> Self {
+        let unreachable = |why: &str| Self::new(SqlErrorKind::Unreachable, format!("no connection: {why}"));
         match error {
+            mysql_async::Error::Server(ServerError { code, message, .. }) if code == ONLY_BY_TLS.0 || message.contains(ONLY_BY_TLS.1) => {
+                unreachable("the server takes connections by tls only, and this one is in plain text")
+            }
             mysql_async::Error::Server(error) => Self::server(error, false),
-            error => Self::new(SqlErrorKind::Unreachable, format!("no connection: {}", driver(&error))),
+            mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+                Self { no_tls: true, ..unreachable("the server offers no tls, and without it is not allowed") }
+            }
+            error => match (way, tls(&error)) {
+                (Some(authority), Some(error)) => unreachable(&distrust(error, authority)),
+                _ => unreachable(&driver(&error)),
+            },
         }
+    }
+
+    /// Whether there is a server that offers no TLS.
+    pub(super) fn is_without_tls(&self) -> bool {
+        self.no_tls
     }
 
     /// While a statement runs. `secret`: whether it carries one.
@@ -71,7 +91,7 @@ impl Failure {
             _ => SqlErrorKind::Server,
         };
         let message = format!("server error {code} ({state}): {words}");
-        Self { kind, code, state, message }
+        Self { kind, code, state, message, no_tls: false }
     }
 
     /// Says which statement of several it was.
@@ -104,6 +124,36 @@ fn driver(error: &mysql_async::Error) -> String {
         mysql_async::Error::Driver(DriverError::UnknownAuthPlugin { name }) => format!("the server asks for authentication by {name}"),
         mysql_async::Error::Driver(DriverError::CleartextPluginDisabled) => "the server asks for the password in clear text".into(),
         _ => "the server's answer is not what the protocol expects".into(),
+    }
+}
+
+/// What went wrong with TLS, if that was it: while hands are shaken it comes as an error of the connection.
+fn tls(error: &mysql_async::Error) -> Option<&rustls::Error> {
+    match error {
+        mysql_async::Error::Io(IoError::Tls(TlsError::Tls(error))) => Some(error),
+        mysql_async::Error::Io(IoError::Io(error)) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// Why a server is not taken for the one that it should be. Without times, which would be others each time.
+fn distrust(error: &rustls::Error, authority: &Authority) -> String {
+    let rustls::Error::InvalidCertificate(error) = error else { return format!("tls failed: {}", error.to_string().to_lowercase()) };
+    let place = authority.place();
+    match error {
+        // A wrong signature: another authority of the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            format!("the server's certificate is not of an authority in {place}")
+        }
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+            let names: Vec<String> = presented.iter().map(bare).collect();
+            let names = if names.is_empty() { "for no name".to_owned() } else { format!("for {}", names.join(", ")) };
+            format!("the server's certificate is not for {}, but {names}", expected.to_str())
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "the server's certificate has expired".into(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "the server's certificate is not valid yet".into(),
+        error => format!("the server's certificate is refused: {}", error.to_string().to_lowercase()),
     }
 }
 

@@ -1,7 +1,11 @@
 //! SQL for reconcilers: pools, credentials, deadlines, quoting, read-only sessions, limits.
 //!
 //! It speaks the MySQL protocol and knows nothing about what a statement means, who asks, or whether the grant allows it (the plan's check
-//! and the runtime do). Connections are plain TCP: the network between this process and the servers has to be trusted.
+//! and the runtime do).
+//!
+//! **TLS** is what the endpoint says: with an authority the server's certificate must be of it and for the host that was asked for, and what
+//! the machine trusts otherwise does not count. A server that offers none is used in plain text only where the endpoint allows it, and a
+//! certificate that is refused never leads to plain text. An endpoint without an authority is plain TCP: the network has to be trusted.
 //!
 //! **Values never are part of a statement's text.** [`text`] refuses quotes, comments, semicolons and backslashes in it, [`quote`] writes the
 //! arguments. Statements are written out on this side and not prepared by the server, since DDL and account statements can't be prepared.
@@ -12,8 +16,8 @@
 //! statements through that begin with a reading keyword and hold none of the words by which a reading statement writes or locks.
 //! What remains is what a SELECT can do by calling a stored function that an administrator has installed.
 //!
-//! **Connections.** A query takes one from the pool of its endpoint, account and database. It goes back only after everything went well, and
-//! is reset by the server then; after any error it is cut off without reading what is left. A pool is dropped when its credentials change, and
+//! **Connections.** A query takes one from the pool of its endpoint, login and database. It goes back only after everything went well, and
+//! is reset by the server then; after any error it is cut off without reading what is left. A pool is dropped when its account or authority changes, and
 //! when a connection of it is lost or stays silent: the host name may mean another address by now, and each name is looked up at each connect.
 //! A connection lives for [`SqlLimits::lifetime`] at most, since behind a virtual address the old one may go on answering for long.
 //! An execution has a connection of its own, which is closed afterwards. So has a task ([`task`]), which may take hours.
@@ -25,6 +29,7 @@ mod account;
 mod address;
 mod error;
 mod guard;
+mod login;
 mod pool;
 mod quote;
 mod rows;
@@ -37,6 +42,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use mysql_async::{Opts, Pool};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
@@ -44,14 +50,14 @@ use tokio::{
 use tracing::debug;
 
 use self::{
-    account::Account,
     address::Address,
     error::Failure,
+    login::{Authority, Login},
     pool::Pools,
     session::{Budget, Session},
     text::{Sealed, Template},
 };
-use crate::contract::{Argument, Credentials, Execution, Query, Rows, SqlError, SqlErrorKind, Statement, Value};
+use crate::contract::{Argument, Endpoint, Execution, Query, Rows, SqlError, SqlErrorKind, Statement, Value};
 
 /// Gives the plaintext of Secrets, to this room only.
 #[async_trait]
@@ -143,7 +149,7 @@ impl Sql {
     pub async fn query(&self, query: &Query) -> Result<Vec<Rows>, SqlError> {
         let address = Address::of(&query.endpoint);
         let started = Instant::now();
-        let result = self.reading(&address, query, started).await.map_err(|failure| failure.at(&address));
+        let result = self.reading(query, started).await.map_err(|failure| failure.at(&address));
         report("query", &address, query.statements.len(), started, result.as_ref().err());
         result
     }
@@ -170,12 +176,11 @@ impl Sql {
         result
     }
 
-    async fn reading(&self, address: &Address, query: &Query, started: Instant) -> Result<Vec<Rows>, Failure> {
+    async fn reading(&self, query: &Query, started: Instant) -> Result<Vec<Rows>, Failure> {
         let deadline = self.deadline(started, query.deadline)?;
         let templates = parse(&query.statements, true)?;
-        let (_turn, account, statements) = self.prepare(deadline, &query.endpoint.credentials, &templates, &query.statements).await?;
-        let pool = self.pools.get(address, query.database.as_deref(), &query.endpoint.credentials, &account)?;
-        let mut session = Session::pooled(&pool, deadline).await.inspect_err(|failure| self.pools.forget_if_gone(&pool, failure))?;
+        let (_turn, login, statements) = self.prepare(deadline, &query.endpoint, &templates, &query.statements).await?;
+        let (pool, mut session) = self.pooled(&query.endpoint, query.database.as_deref(), &login, deadline).await?;
 
         let mut budget = Budget { rows: query.max_rows.min(self.limits.rows), bytes: self.limits.bytes };
         let answers = timeout_at(deadline, session.read(&statements, &mut budget))
@@ -197,12 +202,11 @@ impl Sql {
         let question = guard.map(|guard| std::slice::from_ref(&guard.statement)).unwrap_or_default();
         let question_templates = parse(question, true).map_err(|failure| failed(failure.of("guard")))?;
 
-        let credentials = &execution.endpoint.credentials;
-        let (_turn, account, statements) = self.prepare(deadline, credentials, &templates, &execution.statements).await.map_err(failed)?;
+        let (_turn, login, statements) =
+            self.prepare(deadline, &execution.endpoint, &templates, &execution.statements).await.map_err(failed)?;
         let question = self.render(&question_templates, question, deadline).await.map_err(|failure| failed(failure.of("guard")))?;
 
-        let opts = self.pools.opts(address, execution.database.as_deref(), &account).map_err(failed)?;
-        let mut session = Session::own(opts, deadline).await.map_err(failed)?;
+        let (mut session, _) = self.own(address, execution.database.as_deref(), &login, deadline).await.map_err(failed)?;
         let work = async {
             if let (Some(guard), [question]) = (guard, question.as_slice()) {
                 let mut budget = Budget { rows: self.limits.rows, bytes: self.limits.bytes };
@@ -216,6 +220,49 @@ impl Sql {
         Ok(())
     }
 
+    /// A connection of the pool, by the first of the login's ways that the server offers.
+    async fn pooled(
+        &self,
+        endpoint: &Endpoint,
+        database: Option<&str>,
+        login: &Login,
+        deadline: Instant,
+    ) -> Result<(Arc<Pool>, Session), Failure> {
+        let mut ways = login.ways().peekable();
+        while let Some(way) = ways.next() {
+            let pool = self.pools.get(endpoint, database, login, way)?;
+            match Session::pooled(&pool, way, deadline).await {
+                Ok(session) => return Ok((pool, session)),
+                Err(failure) if failure.is_without_tls() && ways.peek().is_some() => {}
+                Err(failure) => {
+                    self.pools.forget_if_gone(&pool, &failure);
+                    return Err(failure);
+                }
+            }
+        }
+        Err(Failure::invalid("the endpoint allows no way to connect"))
+    }
+
+    /// A connection of its own in the same manner, with what it takes to make another one like it.
+    async fn own<'a>(
+        &self,
+        address: &Address,
+        database: Option<&str>,
+        login: &'a Login,
+        deadline: Instant,
+    ) -> Result<(Session, (Opts, Option<&'a Authority>)), Failure> {
+        let mut ways = login.ways().peekable();
+        while let Some(way) = ways.next() {
+            let opts = self.pools.opts(address, database, login, way)?;
+            match Session::own(opts.clone(), way, deadline).await {
+                Ok(session) => return Ok((session, (opts, way))),
+                Err(failure) if failure.is_without_tls() && ways.peek().is_some() => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Err(Failure::invalid("the endpoint allows no way to connect"))
+    }
+
     fn deadline(&self, started: Instant, milliseconds: u64) -> Result<Instant, Failure> {
         if milliseconds == 0 {
             return Err(Failure::invalid("the deadline is 0 ms"));
@@ -223,20 +270,23 @@ impl Sql {
         Ok(started + Duration::from_millis(milliseconds).min(self.limits.deadline))
     }
 
-    /// Waits for a turn, reads the credentials and writes the statements out.
+    /// Waits for a turn, reads what the login takes and writes the statements out.
     async fn prepare(
         &self,
         deadline: Instant,
-        credentials: &Credentials,
+        endpoint: &Endpoint,
         templates: &[Template<'_>],
         statements: &[Statement],
-    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Account, Vec<Sealed>), Failure> {
+    ) -> Result<(tokio::sync::SemaphorePermit<'_>, Login, Vec<Sealed>), Failure> {
         let turn = timeout_at(deadline, self.turns.acquire()).await.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(|| Failure::new(SqlErrorKind::Unreachable, "the deadline passed while other queries ran"))?;
-        let account =
-            timeout_at(deadline, Account::read(&*self.secrets, credentials)).await.unwrap_or_else(|_| Err(Failure::no_secrets()))?;
+        let login = self.login(endpoint, deadline).await?;
         let statements = self.render(templates, statements, deadline).await?;
-        Ok((turn, account, statements))
+        Ok((turn, login, statements))
+    }
+
+    async fn login(&self, endpoint: &Endpoint, deadline: Instant) -> Result<Login, Failure> {
+        timeout_at(deadline, Login::read(&*self.secrets, endpoint)).await.unwrap_or_else(|_| Err(Failure::no_secrets()))
     }
 
     async fn render(&self, templates: &[Template<'_>], statements: &[Statement], deadline: Instant) -> Result<Vec<Sealed>, Failure> {

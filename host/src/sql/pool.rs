@@ -1,4 +1,5 @@
-//! Which connections may be used again: one small pool for each endpoint, database and Secret of credentials, as long as its values stay.
+//! Which connections may be used again: one small pool for each endpoint, database, Secret of credentials and way (by TLS or in plain text), as
+//! long as account and authority stay.
 //!
 //! The database is part of it, so that a connection never carries one over to a query that named none.
 
@@ -13,11 +14,11 @@ use tokio::time::Instant;
 
 use super::{
     SqlLimits,
-    account::{Account, AccountDigest},
     address::Address,
     error::Failure,
+    login::{Authority, Login, LoginDigest},
 };
-use crate::contract::Credentials;
+use crate::contract::Endpoint;
 
 /// A silent peer is found out after this time, when nobody waits for it any more.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -27,10 +28,11 @@ struct Key {
     address: Address,
     database: Option<String>,
     credentials: [String; 4],
+    by_tls: bool,
 }
 
 struct Entry {
-    account: AccountDigest,
+    login: LoginDigest,
     pool: Arc<Pool>,
     used: Instant,
 }
@@ -45,25 +47,26 @@ impl Pools {
         Self { limits: limits.clone(), pools: Mutex::default() }
     }
 
-    /// The pool for these credentials. One with other values is closed; so are those that nobody has used for long.
+    /// The pool for this login, by one of its ways. One with other values is closed; so are those that nobody has used for long.
     pub(super) fn get(
         &self,
-        address: &Address,
+        endpoint: &Endpoint,
         database: Option<&str>,
-        credentials: &Credentials,
-        account: &Account,
+        login: &Login,
+        way: Option<&Authority>,
     ) -> Result<Arc<Pool>, Failure> {
-        let opts = self.opts(address, database, account)?;
-        let Credentials { namespace, secret, user_key, password_key } = credentials.clone();
-        let key =
-            Key { address: address.clone(), database: database.map(Into::into), credentials: [namespace, secret, user_key, password_key] };
-        let (digest, now) = (account.digest(), Instant::now());
+        let address = Address::of(endpoint);
+        let opts = self.opts(&address, database, login, way)?;
+        let account = endpoint.credentials.clone();
+        let credentials = [account.namespace, account.secret, account.user_key, account.password_key];
+        let key = Key { address, database: database.map(Into::into), credentials, by_tls: way.is_some() };
+        let (digest, now) = (login.digest(), Instant::now());
 
         let mut pools = self.lock();
         pools.retain(|_, entry| now.duration_since(entry.used) < self.limits.lifetime + self.limits.idle);
-        let fresh = || Entry { account: digest, pool: Arc::new(Pool::new(opts)), used: now };
+        let fresh = || Entry { login: digest, pool: Arc::new(Pool::new(opts)), used: now };
         let entry = match pools.entry(key) {
-            std::collections::hash_map::Entry::Occupied(known) if known.get().account == digest => known.into_mut(),
+            std::collections::hash_map::Entry::Occupied(known) if known.get().login == digest => known.into_mut(),
             other => other.insert_entry(fresh()).into_mut(),
         };
         entry.used = now;
@@ -77,8 +80,8 @@ impl Pools {
         }
     }
 
-    /// How to connect.
-    pub(super) fn opts(&self, address: &Address, database: Option<&str>, account: &Account) -> Result<Opts, Failure> {
+    /// How to connect by one of the login's ways.
+    pub(super) fn opts(&self, address: &Address, database: Option<&str>, login: &Login, way: Option<&Authority>) -> Result<Opts, Failure> {
         if address.host.is_empty() || address.port == 0 {
             return Err(Failure::invalid("the endpoint has no host or no port"));
         }
@@ -96,8 +99,9 @@ impl Pools {
         Ok(OptsBuilder::default()
             .ip_or_hostname(&address.host)
             .tcp_port(address.port)
-            .user(Some(account.user.reveal()))
-            .pass(Some(account.password.reveal()))
+            .user(Some(login.account.user.reveal()))
+            .pass(Some(login.account.password.reveal()))
+            .ssl_opts(way.map(Authority::settings))
             .db_name(database)
             .pool_opts(pool)
             // A server on this machine is still the one at the given port, not the one behind its socket.

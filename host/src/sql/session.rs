@@ -4,7 +4,7 @@ use futures::{FutureExt, TryStreamExt};
 use mysql_async::{Conn, Opts, Pool, QueryResult, Row, TextProtocol, consts::StatusFlags, prelude::Queryable};
 use tokio::time::{Instant, timeout_at};
 
-use super::{error::Failure, rows, text::Sealed};
+use super::{error::Failure, login::Authority, rows, text::Sealed};
 use crate::contract::{Rows, SqlErrorKind, Value};
 
 const BEGIN: &str = "START TRANSACTION READ ONLY";
@@ -30,25 +30,29 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes a connection of the pool, or makes one for it.
-    pub(super) async fn pooled(pool: &Pool, deadline: Instant) -> Result<Self, Failure> {
-        Self::connected(pool.get_conn(), deadline).await
+    /// Takes a connection of the pool, or makes one for it. `way` is how the pool connects.
+    pub(super) async fn pooled(pool: &Pool, way: Option<&Authority>, deadline: Instant) -> Result<Self, Failure> {
+        Self::connected(pool.get_conn(), way, deadline).await
     }
 
     /// Makes a connection of its own, which commits each statement whatever the server's default is.
-    pub(super) async fn own(opts: Opts, deadline: Instant) -> Result<Self, Failure> {
+    pub(super) async fn own(opts: Opts, way: Option<&Authority>, deadline: Instant) -> Result<Self, Failure> {
         let connect = async {
             let mut conn = Conn::new(opts).await?;
             conn.query_drop("SET SESSION autocommit = 1").await?;
             Ok(conn)
         };
-        Self::connected(connect, deadline).await
+        Self::connected(connect, way, deadline).await
     }
 
-    async fn connected(connect: impl Future<Output = mysql_async::Result<Conn>>, deadline: Instant) -> Result<Self, Failure> {
+    async fn connected(
+        connect: impl Future<Output = mysql_async::Result<Conn>>,
+        way: Option<&Authority>,
+        deadline: Instant,
+    ) -> Result<Self, Failure> {
         match timeout_at(deadline, connect).await {
             Ok(Ok(conn)) => Ok(Self { conn: Some(conn) }),
-            Ok(Err(error)) => Err(Failure::connecting(error)),
+            Ok(Err(error)) => Err(Failure::connecting(error, way)),
             Err(_) => Err(Failure::new(SqlErrorKind::Unreachable, "no connection before the deadline")),
         }
     }

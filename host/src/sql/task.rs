@@ -15,7 +15,9 @@ use super::{
     ExecuteError, Sql,
     address::Address,
     error::Failure,
-    guard, parse, report,
+    guard,
+    login::Authority,
+    parse, report,
     session::{Budget, Session, Whose},
     text::Sealed,
 };
@@ -58,16 +60,13 @@ impl Sql {
         let guard = execution.guard.as_ref();
         let question = guard.map(|guard| std::slice::from_ref(&guard.statement)).unwrap_or_default();
         let question_templates = parse(question, true).map_err(|failure| failed(failure.of("guard")))?;
-        let credentials = &execution.endpoint.credentials;
         // A task takes none of the turns of queries: there are few tasks, and they would keep them for hours.
         let soon = end.min(started + self.limits.deadline);
-        let account = tokio::time::timeout_at(soon, super::Account::read(&*self.secrets, credentials));
-        let account = account.await.unwrap_or_else(|_| Err(Failure::no_secrets())).map_err(failed)?;
+        let login = self.login(&execution.endpoint, soon).await.map_err(failed)?;
         let statements = self.render(&templates, &execution.statements, soon).await.map_err(failed)?;
         let question = self.render(&question_templates, question, soon).await.map_err(|failure| failed(failure.of("guard")))?;
-        let opts = self.pools.opts(address, execution.database.as_deref(), &account).map_err(failed)?;
 
-        let mut session = Session::own(opts.clone(), soon).await.map_err(failed)?;
+        let (mut session, again) = self.own(address, execution.database.as_deref(), &login, soon).await.map_err(failed)?;
         let whose = session.whose(soon).await;
         let work = async {
             if let (Some(guard), [question]) = (guard, question.as_slice()) {
@@ -94,14 +93,14 @@ impl Sql {
                 let lost = matches!(&error, ExecuteError::Sql(error) if error.kind == SqlErrorKind::Lost);
                 drop(session);
                 if let (true, Some(whose)) = (lost, &whose) {
-                    kill(address, opts, whose, &statements).await;
+                    kill(address, again, whose, &statements).await;
                 }
                 Err(error)
             }
             None => {
                 drop(session);
                 if let Some(whose) = &whose {
-                    kill(address, opts, whose, &statements).await;
+                    kill(address, again, whose, &statements).await;
                 }
                 let message = format!("the task was ended after {} s", started.elapsed().as_secs());
                 Err(failed(Failure::new(SqlErrorKind::Timeout, message)))
@@ -118,9 +117,9 @@ fn carries_a_secret(execution: &Execution) -> bool {
 
 /// Ends a connection on its server, if it still runs one of the statements there. The address may lead to another server by now, where its
 /// number is somebody else's: so it must also come from where it came from, and do what it did.
-async fn kill(address: &Address, opts: Opts, whose: &Whose, statements: &[Sealed]) {
+async fn kill(address: &Address, again: (Opts, Option<&Authority>), whose: &Whose, statements: &[Sealed]) {
     let killing = async {
-        let mut session = Session::own(opts, Instant::now() + KILLING).await?;
+        let mut session = Session::own(again.0, again.1, Instant::now() + KILLING).await?;
         let found = session.kill(whose, statements).await?;
         session.give_back();
         Ok::<bool, Failure>(found)

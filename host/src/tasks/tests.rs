@@ -34,7 +34,7 @@ fn subject(uid: &str) -> Subject {
 
 fn execution(host: &str, deadline: Duration) -> Execution {
     let credentials = Credentials { namespace: "ns".into(), secret: "account".into(), user_key: "u".into(), password_key: "p".into() };
-    let endpoint = Endpoint { host: host.into(), port: 3306, credentials };
+    let endpoint = Endpoint { host: host.into(), port: 3306, credentials, tls: None };
     let deadline = u64::try_from(deadline.as_millis()).unwrap();
     Execution { endpoint, database: None, guard: None, statements: vec![], deadline }
 }

@@ -1,4 +1,4 @@
-//! How the contract may grow: functions and cases are added, a published record never changes, nothing goes away.
+//! How the contract may grow: functions and cases are added, a record gets optional fields at its end, nothing else changes or goes away.
 //! It knows nothing of what the contract means.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,8 @@ enum Shape {
     Fixed(String),
     /// May get more at its end.
     Cases(Vec<String>),
+    /// May get more at its end that can be left out.
+    Record(Vec<String>),
 }
 
 /// The first package of a WIT text: its version, and what its names stand for.
@@ -65,6 +67,11 @@ impl Package {
         let broken = |(name, was): (&String, &Shape)| match (was, self.names.get(name)) {
             (_, None) => Some(format!("{name} is gone")),
             (Shape::Cases(was), Some(Shape::Cases(is))) if is.starts_with(was) => None,
+            (Shape::Record(was), Some(Shape::Record(is)))
+                if is.strip_prefix(was.as_slice()).is_some_and(|more| more.iter().all(|field| field.contains(": option<"))) =>
+            {
+                None
+            }
             (was, Some(is)) if was == is => None,
             (was, Some(is)) => Some(format!("{name} was {was} and is {is}")),
         };
@@ -77,6 +84,7 @@ impl std::fmt::Display for Shape {
         match self {
             Self::Fixed(text) => f.write_str(text),
             Self::Cases(cases) => write!(f, "[{}]", cases.join(", ")),
+            Self::Record(fields) => write!(f, "record {{{}}}", fields.join(", ")),
         }
     }
 }
@@ -88,6 +96,7 @@ fn shape(resolve: &Resolve, kind: &TypeDefKind) -> Shape {
             Shape::Cases(v.cases.iter().map(case).collect())
         }
         TypeDefKind::Enum(e) => Shape::Cases(e.cases.iter().map(|c| c.name.clone()).collect()),
+        TypeDefKind::Record(r) => Shape::Record(r.fields.iter().map(|f| format!("{}: {}", f.name, named(resolve, &f.ty))).collect()),
         other => Shape::Fixed(structure(resolve, other)),
     }
 }
@@ -110,10 +119,6 @@ fn optional(resolve: &Resolve, ty: Option<&Type>) -> String {
 
 fn structure(resolve: &Resolve, kind: &TypeDefKind) -> String {
     match kind {
-        TypeDefKind::Record(r) => {
-            let fields: Vec<_> = r.fields.iter().map(|f| format!("{}: {}", f.name, named(resolve, &f.ty))).collect();
-            format!("record {{{}}}", fields.join(", "))
-        }
         TypeDefKind::Tuple(t) => format!("tuple<{}>", t.types.iter().map(|ty| named(resolve, ty)).collect::<Vec<_>>().join(", ")),
         TypeDefKind::Option(ty) => format!("option<{}>", named(resolve, ty)),
         TypeDefKind::List(ty) => format!("list<{}>", named(resolve, ty)),

@@ -63,6 +63,13 @@ const BEFORE: &str = "
 #[rstest]
 #[case::nothing("", "", &[])]
 #[case::field("x: u32", "x: u32, y: u32", &["i.r was record {x: u32} and is record {x: u32, y: u32}"])]
+#[case::optional_field("x: u32", "x: u32, y: option<e>", &[])]
+#[case::optional_field_before_others("x: u32", "y: option<e>, x: u32", &["i.r was record {x: u32} and is record {y: option<e>, x: u32}"])]
+#[case::field_beside_an_optional_one(
+    "x: u32",
+    "x: u32, y: option<e>, z: e",
+    &["i.r was record {x: u32} and is record {x: u32, y: option<e>, z: e}"]
+)]
 #[case::type_of_field("x: u32", "x: u64", &["i.r was record {x: u32} and is record {x: u64}"])]
 #[case::case_at_the_end("one, two", "one, two, three", &[])]
 #[case::case_before_others("one, two", "zero, one, two", &["i.e was [one, two] and is [zero, one, two]"])]

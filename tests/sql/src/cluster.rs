@@ -21,10 +21,18 @@ impl Cluster {
     /// # Panics
     /// When `DOLT_BIN` isn't set, or a server doesn't come up.
     pub async fn start(roles: &[&str]) -> Self {
+        Self::with_listeners(roles, "").await
+    }
+
+    /// The same, with these lines in the part of each configuration that is about clients.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    pub async fn with_listeners(roles: &[&str], listener: &str) -> Self {
         let ports: Vec<u16> = roles.iter().map(|_| free_port()).collect();
         let mut servers = Vec::new();
         for (number, role) in roles.iter().enumerate() {
-            let mut config = String::from("cluster:\n  standby_remotes:\n");
+            let mut config = format!("{listener}cluster:\n  standby_remotes:\n");
             for (peer, port) in ports.iter().enumerate().filter(|(peer, _)| *peer != number) {
                 config.push_str(&format!("  - name: s{peer}\n    remote_url_template: http://127.0.0.1:{port}/{{database}}\n"));
             }

@@ -22,7 +22,7 @@ pub use self::{
     cluster::Cluster,
     proxy::Proxy,
     server::{Server, free_port},
-    stage::Stage,
+    stage::{Stage, cross, here},
 };
 
 /// Secrets of the namespace `ns`, in memory: by `secret/key`.
@@ -97,7 +97,7 @@ impl Default for Room {
 pub fn endpoint(port: u16, secret: &str) -> Endpoint {
     let credentials =
         Credentials { namespace: "ns".into(), secret: secret.into(), user_key: "user".into(), password_key: "password".into() };
-    Endpoint { host: "127.0.0.1".into(), port, credentials }
+    Endpoint { host: "127.0.0.1".into(), port, credentials, tls: None }
 }
 
 /// A query as root.

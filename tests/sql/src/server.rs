@@ -39,7 +39,7 @@ impl Server {
         Self::in_cluster(&cluster).await
     }
 
-    /// Starts one with this part of its configuration, and waits until it answers.
+    /// Starts one with this part of its configuration, which may begin with further lines about its listener, and waits until it answers.
     ///
     /// # Panics
     /// As [`Server::start`].
@@ -134,6 +134,8 @@ impl Server {
             }
             match Conn::new(opts.clone()).await {
                 Ok(conn) => break drop(conn.disconnect().await),
+                // It takes clients by TLS only.
+                Err(mysql_async::Error::Server(error)) if error.message.contains("insecure connections") => break,
                 // Refused at once while nothing listens: this is the pause between two tries.
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }

@@ -19,8 +19,16 @@ use crate::{Room, endpoint};
 const ROUNDS: u32 = 20;
 
 /// The same record on the other side of the boundary.
-fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
+///
+/// # Panics
+/// When the sides differ.
+pub fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
     serde_json::from_value(serde_json::to_value(value).expect("records of the contract serialise")).expect("both sides serialise alike")
+}
+
+/// The endpoint on this machine, as root, that is known by what the other is known by.
+pub fn here(port: u16, other: contract::Endpoint) -> contract::Endpoint {
+    contract::Endpoint { tls: other.tls, ..endpoint(port, "root") }
 }
 
 /// A namespace `ns` with a DoltDB `dolt` without replication, whose one server is at a port of this machine.
@@ -149,7 +157,7 @@ impl Stage {
             Effect::Finalizer(_) => self.objects.retain(|object| object["kind"] != kind || object["metadata"]["name"] != name),
             Effect::Sql(execution) => {
                 let mut execution: contract::Execution = cross(execution);
-                execution.endpoint = endpoint(self.port, "root");
+                execution.endpoint = here(self.port, execution.endpoint);
                 let failed = |kind, sql: Option<SqlError>, message| EffectFailure { effect: 0, kind, message, sql };
                 match self.room.sql.execute(&execution).await {
                     Ok(()) => {}
@@ -174,7 +182,7 @@ impl Stage {
     /// Runs a task to its end, so that it never is seen running.
     async fn work(&self, task: &Task) -> Json {
         let mut execution: contract::Execution = cross(&task.execution);
-        execution.endpoint = endpoint(self.port, "root");
+        execution.endpoint = here(self.port, execution.endpoint);
         let (_stop, stopped) = oneshot::channel();
         let end = Instant::now() + Duration::from_millis(execution.deadline);
         let mut state = json!({"name": task.name, "started": "2026-01-01T00:00:00Z", "deadline": "2026-01-02T00:00:00Z"});
@@ -210,7 +218,7 @@ impl World for Scene<'_> {
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         let mut queries: Vec<contract::Query> = queries.iter().map(cross).collect();
-        queries.iter_mut().for_each(|query| query.endpoint = endpoint(self.port, "root"));
+        queries.iter_mut().for_each(|query| query.endpoint = here(self.port, query.endpoint.clone()));
         let answers = Handle::current().block_on(self.room.sql.query_all(&queries));
         answers.iter().map(|answer| answer.as_ref().map(cross).map_err(cross)).collect()
     }

@@ -8,7 +8,11 @@ use crds::names;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{files::TLS_FOLDER, metadata, selector, yaml::scalar};
+use super::{
+    files::{LISTENER_TLS_FOLDER, TLS_FOLDER},
+    metadata, selector,
+    yaml::scalar,
+};
 use crate::{
     form::{FIRST, Form},
     observe::Observed,
@@ -139,6 +143,14 @@ fn file(target: &Target, ordinal: i32, replicas: i32, bootstrap_role: &str) -> S
     let _ = writeln!(file, "    host: {}", scalar(&server.listener.host));
     let _ = writeln!(file, "    port: {}", server.listener.port);
     let _ = writeln!(file, "    max_connections: {}", server.listener.max_connections);
+    if let Some(tls) = &target.listener_tls {
+        for (key, name) in [("tls_key", "tls.key"), ("tls_cert", "tls.crt")] {
+            let _ = writeln!(file, "    {key}: {LISTENER_TLS_FOLDER}/{name}");
+        }
+        if tls.required {
+            let _ = writeln!(file, "    require_secure_transport: true");
+        }
+    }
     if server.metrics.enabled {
         let _ = writeln!(file, "metrics:");
         if server.metrics.labels.is_empty() {

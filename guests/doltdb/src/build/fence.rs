@@ -5,6 +5,9 @@
 
 use crds::names;
 
+use super::files::LISTENER_TLS_FOLDER;
+use crate::target::Target;
+
 /// Seconds between two looks of a primary for the API server and the other servers.
 const PERIOD: u32 = 1;
 /// Seconds for an answer. One look is two questions: first to the API server, then to all other servers at once.
@@ -23,12 +26,46 @@ pub(crate) const STOPPED_AFTER: u32 = LIMIT + PERIOD + 2 * ANSWER;
 const _: () = assert!(STOPPED_AFTER <= 8, "10 s are promised, and a busy node needs some of them");
 
 /// The script for a container's `bash -c`. Kubernetes puts the values of variables in for `$(NAME)` and one `$` for two.
-pub(super) fn script(before: &str) -> String {
+pub(super) fn script(target: &Target, before: &str) -> String {
     let times = format!("period={PERIOD} answer={ANSWER} limit={} forget={} most={KEPT}\n", 100 * LIMIT, 100 * FORGET);
-    [before, &times, include_str!("server.sh")].concat().replace('$', "$$")
+    let server = include_str!("server.sh");
+    let (ask, server) = match &target.listener_tls {
+        None => (String::new(), server.to_owned()),
+        Some(_) => (by_tls(target.servers.domain()), server.replace(IN_PLAIN_TEXT, "ask \"${peer%:*}\"")),
+    };
+    [before, &times, &ask, &server].concat().replace('$', "$$")
+}
+
+/// How `server.sh` asks another server where clients have no TLS.
+const IN_PLAIN_TEXT: &str = r#"timeout 5 dolt --host "${peer%:*}" --port "$port" -u "$DOLT_USERNAME" --no-tls"#;
+
+/// The function that asks another server by TLS, and in plain text if that does not work: while pods are replaced, some may not offer it. What it is
+/// asked for is known to everybody who could listen.
+fn by_tls(domain: &str) -> String {
+    format!(
+        r#"ask() {{
+  local host=$1; shift
+  SSL_CERT_FILE={LISTENER_TLS_FOLDER}/{ca} SSL_CERT_DIR=/dev/null timeout 5 dolt --host "$host.svc.{domain}" --port "$port" -u "$DOLT_USERNAME" "$@" ||
+    timeout 5 dolt --host "$host" --port "$port" -u "$DOLT_USERNAME" --no-tls "$@"
+}}
+"#,
+        ca = names::CA_CERTIFICATE_KEY
+    )
 }
 
 /// The pods' annotation that they fence themselves, and its value: after how long one that is cut off has stopped.
 pub(super) fn annotation() -> (String, String) {
     (names::ANNOTATION_SELF_FENCING.to_owned(), format!("{STOPPED_AFTER}s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_question_to_be_asked_by_tls() {
+        let script = include_str!("server.sh");
+        assert_eq!(script.matches(IN_PLAIN_TEXT).count(), 1);
+        assert_eq!(script.matches("--no-tls").count(), 1);
+    }
 }

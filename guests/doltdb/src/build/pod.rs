@@ -59,6 +59,7 @@ pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String
     let fences = form != Form::Plain && target.replication.enabled;
     let mut annotations = annotations(target);
     annotations.extend(fences.then(fence::annotation));
+    annotations.extend(target.listener_tls.as_ref().map(|tls| (names::ANNOTATION_LISTENER_TLS.to_owned(), tls.annotation())));
     annotations.extend(spec.pod_annotations.clone());
     if spec.update_strategy != UpdateStrategy::Never && !config.is_empty() {
         annotations.insert(names::ANNOTATION_CONFIG_HASH.to_owned(), hash(config));
@@ -71,7 +72,7 @@ pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
         "securityContext": spec.security_context.as_ref().map_or_else(|| json!({}), |context| json!(context)),
         "volumes": volumes,
-        "initContainers": [init_container(target, fences, restored)],
+        "initContainers": [init_container(target, fences, restored, form)],
         "containers": [server(target, fences, form)],
     });
     let optional = [
@@ -91,7 +92,7 @@ pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String
     json!({ "metadata": { "labels": versioned(target), "annotations": annotations }, "spec": pod })
 }
 
-fn init_container(target: &Target, fences: bool, restored: bool) -> Value {
+fn init_container(target: &Target, fences: bool, restored: bool, form: Form) -> Value {
     let global = &target.spec.global_config;
     let mut own = vec![
         literal("COMMIT_AUTHOR_NAME", &global.commit_author.name),
@@ -104,6 +105,8 @@ fn init_container(target: &Target, fences: bool, restored: bool) -> Value {
         own.push(literal("RESTORED_FOR", &target.header.uid));
     }
     let command = if fences { script(target, &prepare, "prepare") } else { vec!["/bin/sh".to_owned(), "-c".to_owned(), prepare] };
+    let mut mounts = mounts();
+    mounts.extend(files::mounts_to_prepare(target, form).filter(|_| fences));
     let mut container = json!({
         "name": "dolt-init",
         "image": target.spec.full_image(),
@@ -111,7 +114,7 @@ fn init_container(target: &Target, fences: bool, restored: bool) -> Value {
         "workingDir": "/db",
         "command": command,
         "env": env(target, own),
-        "volumeMounts": mounts(),
+        "volumeMounts": mounts,
     });
     secure(target, &mut container);
     container
@@ -127,7 +130,7 @@ fn secure(target: &Target, container: &mut Value) {
 /// The command that does one of the things that `server.sh` does.
 fn script(target: &Target, before: &str, action: &str) -> Vec<String> {
     let port = target.spec.server.listener.port.to_string();
-    ["/bin/bash", "-c", &fence::script(before), "doltdb", action, &port].map(ToOwned::to_owned).to_vec()
+    ["/bin/bash", "-c", &fence::script(target, before), "doltdb", action, &port].map(ToOwned::to_owned).to_vec()
 }
 
 fn server(target: &Target, fences: bool, form: Form) -> Value {
@@ -153,9 +156,9 @@ fn server(target: &Target, fences: bool, form: Form) -> Value {
         "ports": ports(target),
         "volumeMounts": mounts,
         "resources": spec.resources.as_ref().map_or_else(default_resources, |resources| json!(resources)),
-        "startupProbe": probes::startup(spec),
-        "livenessProbe": probes::liveness(spec),
-        "readinessProbe": probes::readiness(spec),
+        "startupProbe": probes::startup(target),
+        "livenessProbe": probes::liveness(target),
+        "readinessProbe": probes::readiness(target),
     });
     secure(target, &mut container);
     if target.replication.enabled {

@@ -2,8 +2,11 @@
 //!
 //! A startup probe asks often until the first answer, so that the others need not wait for a time that is usually too long.
 
-use crds::{DoltDBSpec, Probe};
+use crds::{Probe, names};
 use serde_json::{Value, json};
+
+use super::files::LISTENER_TLS_FOLDER;
+use crate::target::Target;
 
 /// Seconds between two questions while a server starts.
 const STARTUP_PERIOD: i32 = 2;
@@ -13,26 +16,27 @@ const STARTUP_BUDGET: i32 = 600;
 const TIMEOUT: i32 = 5;
 
 /// Asks until the first answer.
-pub(super) fn startup(spec: &DoltDBSpec) -> Value {
-    let delay = timing(spec.probes.as_ref().map(|probes| &probes.liveness_probe))["initialDelaySeconds"].as_i64().unwrap_or_default();
+pub(super) fn startup(target: &Target) -> Value {
+    let delay =
+        timing(target.spec.probes.as_ref().map(|probes| &probes.liveness_probe))["initialDelaySeconds"].as_i64().unwrap_or_default();
     let budget = i32::try_from(delay).unwrap_or(i32::MAX).max(STARTUP_BUDGET);
     let failures = budget / STARTUP_PERIOD + i32::from(budget % STARTUP_PERIOD > 0);
-    probe(spec, &json!({ "periodSeconds": STARTUP_PERIOD, "timeoutSeconds": TIMEOUT, "failureThreshold": failures }))
+    probe(target, &json!({ "periodSeconds": STARTUP_PERIOD, "timeoutSeconds": TIMEOUT, "failureThreshold": failures }))
 }
 
 /// Restarts a server that no longer answers.
-pub(super) fn liveness(spec: &DoltDBSpec) -> Value {
-    match &spec.probes {
-        Some(probes) => probe(spec, &timing(Some(&probes.liveness_probe))),
-        None => probe(spec, &json!({ "periodSeconds": 10, "timeoutSeconds": TIMEOUT })),
+pub(super) fn liveness(target: &Target) -> Value {
+    match &target.spec.probes {
+        Some(probes) => probe(target, &timing(Some(&probes.liveness_probe))),
+        None => probe(target, &json!({ "periodSeconds": 10, "timeoutSeconds": TIMEOUT })),
     }
 }
 
 /// Takes a server that does not answer out of the Services.
-pub(super) fn readiness(spec: &DoltDBSpec) -> Value {
-    match &spec.probes {
-        Some(probes) => probe(spec, &timing(Some(&probes.readiness_probe))),
-        None => probe(spec, &json!({ "periodSeconds": 5, "timeoutSeconds": TIMEOUT })),
+pub(super) fn readiness(target: &Target) -> Value {
+    match &target.spec.probes {
+        Some(probes) => probe(target, &timing(Some(&probes.readiness_probe))),
+        None => probe(target, &json!({ "periodSeconds": 5, "timeoutSeconds": TIMEOUT })),
     }
 }
 
@@ -48,13 +52,33 @@ fn timing(probe: Option<&Probe>) -> Value {
 /// What a server says to a password that is not the account's.
 pub(crate) const REFUSED: &str = "Access denied";
 
+/// What a server says that takes clients by TLS only. Where a pod's files are older than it, or newer, it is not what the question was made for.
+const ONLY_BY_TLS: &str = "does not allow insecure connections";
+/// What the client says of a server that offers no TLS.
+const NO_TLS: &str = "does not support TLS";
+/// What the client says of a certificate. One that has expired must not end its server: a restart makes it no better, unless it was renewed.
+const DISTRUST: &str = "failed to verify certificate";
+
 /// The password goes by the environment of the client, where no list of processes shows it. It is the one of the pod's start: where it has changed
 /// since then, the server says so, and that is an answer, too.
-fn probe(spec: &DoltDBSpec, timing: &Value) -> Value {
-    let port = spec.server.listener.port;
+fn probe(target: &Target, timing: &Value) -> Value {
+    let port = target.spec.server.listener.port;
+    let required = target.listener_tls.as_ref().is_some_and(|tls| tls.required);
+    let (authority, host, tls) = if required {
+        let authority = format!("SSL_CERT_FILE={LISTENER_TLS_FOLDER}/{} SSL_CERT_DIR=/dev/null ", names::CA_CERTIFICATE_KEY);
+        // The name that the certificate is for: a pod knows its own without asking a name server.
+        let service = names::service_host(&names::internal_service(target.name()), target.namespace(), target.servers.domain());
+        (authority, format!("\"$POD_NAME.{service}\""), "")
+    } else {
+        (String::new(), "127.0.0.1".to_owned(), " --no-tls")
+    };
+    let answers = match &target.listener_tls {
+        None => format!("*'{REFUSED}'*"),
+        Some(_) => [REFUSED, ONLY_BY_TLS, NO_TLS, DISTRUST].map(|answer| format!("*'{answer}'*")).join("|"),
+    };
     let ask = format!(
-        r#"if out=$(DOLT_CLI_PASSWORD="$DOLT_PASSWORD" dolt --host 127.0.0.1 -u "$DOLT_USERNAME" --port {port} --no-tls sql -q 'select current_timestamp();' 2>&1); then exit 0; fi
-case $out in *'{REFUSED}'*) ;; *) echo "$out"; exit 1 ;; esac
+        r#"if out=$(DOLT_CLI_PASSWORD="$DOLT_PASSWORD" {authority}dolt --host {host} -u "$DOLT_USERNAME" --port {port}{tls} sql -q 'select current_timestamp();' 2>&1); then exit 0; fi
+case $out in {answers}) ;; *) echo "$out"; exit 1 ;; esac
 "#
     );
     let mut probe = timing.clone();

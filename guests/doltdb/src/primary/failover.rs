@@ -66,7 +66,9 @@ fn without(s: &Situation<'_>, primary: i32) -> Step {
         return recovery::nobody(s, primary);
     }
     if s.target.status.caught_up_standbys.is_empty() {
-        return Step { leaderless: Some("none has been asked yet".to_owned()), ..Step::default() };
+        let why = s.observed.servers.values().find_map(|server| server.as_ref().err());
+        let words = why.map_or_else(|| "none has been asked yet".to_owned(), |why| format!("none gives an answer: {why}"));
+        return Step { leaderless: Some(words), ..Step::default() };
     }
     if s.observed.refusing.contains(&primary) {
         // It lives, and only does not know the operator's password: nobody takes its place.

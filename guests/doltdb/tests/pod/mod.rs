@@ -5,8 +5,8 @@ mod spec;
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 /// The command of a container of the pods, by the place of the container in the pod's spec, with what Kubernetes makes of dollars.
-pub(crate) fn command(container: &str) -> Vec<String> {
-    spec::words(&format!("{container}/0/command")).iter().map(|word| word.replace("$$", "$")).collect()
+pub(crate) fn command(container: &str, tls: Option<bool>) -> Vec<String> {
+    spec::words(&format!("{container}/0/command"), tls).iter().map(|word| word.replace("$$", "$")).collect()
 }
 
 /// A program of this name for the script, which does what `text` says.

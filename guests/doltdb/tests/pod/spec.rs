@@ -5,12 +5,16 @@ use sdk::{
     Effect,
     testkit::{Fixture, run},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// The words of a command, by its place in the pods' spec.
-pub(crate) fn words(place: &str) -> Vec<String> {
+/// The words of a command, by its place in the pods' spec. `tls` is whether clients must come by TLS, where they can.
+pub(crate) fn words(place: &str, tls: Option<bool>) -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/a_new_cluster_gets_all_its_children.yaml");
-    let plan = run::<DoltDBReconciler>(&Fixture::load(path).unwrap()).unwrap();
+    let mut fixture = Fixture::load(path).unwrap();
+    if let Some(required) = tls {
+        fixture.object["spec"]["server"]["listener"]["tls"] = json!({"secretName": "certificates", "required": required});
+    }
+    let plan = run::<DoltDBReconciler>(&fixture).unwrap();
     let bodies = plan.effects.iter().filter_map(|effect| match effect {
         Effect::Apply(application) if application.object.kind == "StatefulSet" => Some(&application.body),
         _ => None,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use super::{
     mask::mask,
     permissions,
-    render::{value_from_json, value_to_json},
+    render::{unless, value_from_json, value_to_json},
 };
 use crate::{
     Argument, Header, Level, Object, ObjectRef, Operator, Outcome, Page, Permission, Query, ReadError, Request, Requirement, Rows,
@@ -343,7 +343,9 @@ impl World for Fixture {
             for statement in &query.statements {
                 let arguments: Vec<Json> = statement.arguments.iter().map(argument_to_json).collect();
                 let arguments = if arguments.is_empty() { String::new() } else { format!(" {}", Json::from(arguments)) };
-                self.read(format!("query {}:{} {}{arguments}", query.endpoint.host, query.endpoint.port, statement.text));
+                let crate::Endpoint { host, port, tls, .. } = &query.endpoint;
+                let known_by = tls.as_ref().map(|tls| format!(" by {} of {}{}", tls.key, tls.secret, unless(tls))).unwrap_or_default();
+                self.read(format!("query {host}:{port}{known_by} {}{arguments}", statement.text));
             }
         }
         queries.iter().map(|query| query.statements.iter().map(|statement| self.answer(query, statement)).collect()).collect()
@@ -443,7 +445,7 @@ sql:
     fn query(statement: Statement) -> Query {
         let credentials =
             Credentials { namespace: String::new(), secret: String::new(), user_key: String::new(), password_key: String::new() };
-        let endpoint = Endpoint { host: "db".to_owned(), port: 3306, credentials };
+        let endpoint = Endpoint { host: "db".to_owned(), port: 3306, credentials, tls: None };
         Query { endpoint, database: None, statements: vec![statement], deadline: 1, max_rows: 1 }
     }
 

@@ -32,6 +32,10 @@ pub(super) fn secret(own: &str, namespace: &str, name: &str) -> Permission {
     Permission::Secret(if namespace == own { name.to_owned() } else { format!("{namespace}/{name}") })
 }
 
+fn authority(own: &str, namespace: &str, name: &str) -> Permission {
+    Permission::Authority(if namespace == own { name.to_owned() } else { format!("{namespace}/{name}") })
+}
+
 /// The Secrets that a session and its statements refer to.
 pub(super) fn secrets(endpoint: &Endpoint, statements: &[Statement], own: &str) -> Vec<Permission> {
     let arguments = statements.iter().flat_map(|statement| &statement.arguments);
@@ -39,14 +43,17 @@ pub(super) fn secrets(endpoint: &Endpoint, statements: &[Statement], own: &str) 
         Argument::Value(Value::Secret(secret)) => Some((&secret.namespace, &secret.name)),
         _ => None,
     });
-    let account = (&endpoint.credentials.namespace, &endpoint.credentials.secret);
-    named.chain([account]).map(|(namespace, name)| secret(own, namespace, name)).collect()
+    let namespace = &endpoint.credentials.namespace;
+    let authority = endpoint.tls.iter().map(|tls| authority(own, namespace, &tls.secret));
+    let used = named.chain([(namespace, &endpoint.credentials.secret)]).map(|(namespace, name)| secret(own, namespace, name));
+    used.chain(authority).collect()
 }
 
 /// Whether one that is asked for allows what is used.
 pub(super) fn covers(asked: &Permission, used: &Permission) -> bool {
     match (asked, used) {
-        (Permission::Secret(pattern), Permission::Secret(name)) => secret_matches(pattern, name),
+        (Permission::Secret(pattern), Permission::Secret(name) | Permission::Authority(name))
+        | (Permission::Authority(pattern), Permission::Authority(name)) => secret_matches(pattern, name),
         (Permission::GenerateSecret(pattern), Permission::GenerateSecret(name))
         | (Permission::SqlRead(pattern), Permission::SqlRead(name))
         | (Permission::SqlWrite(pattern), Permission::SqlWrite(name)) => matches(pattern, name),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::{Argument, Effect, Execution, Failure, Next, ObjectRef, Plan, Statement, Value};
+use crate::{Argument, Effect, Execution, Failure, Next, ObjectRef, Plan, Statement, Tls, Value};
 
 /// A plan as structure.
 pub fn render(plan: &Plan) -> Json {
@@ -80,6 +80,9 @@ fn sql(execution: &Execution) -> Json {
         "deadline": format!("{} ms", execution.deadline),
         "statements": execution.statements.iter().map(statement).collect::<Vec<_>>(),
     });
+    if let Some(tls) = &execution.endpoint.tls {
+        sql["tls"] = json!(format!("{} of {}{}", tls.key, tls.secret, unless(tls)));
+    }
     if let Some(database) = &execution.database {
         sql["database"] = json!(database);
     }
@@ -88,6 +91,11 @@ fn sql(execution: &Execution) -> Json {
         sql["guard"] = json!({ "statement": statement(&guard.statement), "expected": expected });
     }
     sql
+}
+
+/// What a server without TLS comes to.
+pub(super) fn unless(tls: &Tls) -> &'static str {
+    if tls.plaintext { " or in plain text" } else { "" }
 }
 
 fn statement(statement: &Statement) -> Json {

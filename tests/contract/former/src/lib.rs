@@ -40,7 +40,14 @@ fn named(kind: &str, name: &str) -> ObjectRef {
 
 fn endpoint() -> Endpoint {
     let [namespace, secret, user_key, password_key] = ["default", "widget-root", "user", "password"].map(Into::into);
-    Endpoint { host: "db.svc".into(), port: 3306, credentials: Credentials { namespace, secret, user_key, password_key } }
+    let credentials = Credentials { namespace, secret, user_key, password_key };
+    Endpoint {
+        host: "db.svc".into(),
+        port: 3306,
+        credentials,
+        #[cfg(feature = "present")]
+        tls: None,
+    }
 }
 
 impl Guest for Former {

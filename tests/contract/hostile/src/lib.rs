@@ -146,7 +146,7 @@ fn pod(name: &str) -> ObjectRef {
 fn query() -> Query {
     let credentials =
         Credentials { namespace: "default".into(), secret: "widget-root".into(), user_key: "user".into(), password_key: "password".into() };
-    let endpoint = Endpoint { host: "db.svc".into(), port: 3306, credentials };
+    let endpoint = Endpoint { host: "db.svc".into(), port: 3306, credentials, tls: None };
     Query { endpoint, database: None, statements: Vec::new(), deadline: 1_000, max_rows: 1 }
 }
 
