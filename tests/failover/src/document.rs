@@ -60,25 +60,54 @@ writes that were acknowledged and are not on the primary at the end, nor anywher
 what a replaced primary has kept. *A write* is how long an acknowledged one took, the median.
 ";
 
+/// What happens there.
+const RANDOM: &str = "\
+One fault after the other at random times, on a cluster of three servers while clients write through the Service of the primary: pods killed or
+deleted, servers frozen or cut off, the operator killed, switchovers and changes of the configuration asked for. What was acknowledged is then
+looked for on the primary (else it is *lost*), in other branches and in what replaced primaries have kept (*aside*).
+";
+
 const SEAL: &str = "<!-- sha256 of all above: ";
 
-/// The page.
+/// The page of the scenarios.
 #[must_use]
-pub fn page(about: &About, measured: &[Measured], random: Option<&Run>) -> String {
+pub fn page(about: &About, measured: &[Measured]) -> String {
     let mut page = String::new();
     // Writing to a string can't fail.
-    let _ = write_page(&mut page, about, measured, random);
+    let _ = write_page(&mut page, about, measured);
     seal(page)
 }
 
-fn write_page(page: &mut String, about: &About, measured: &[Measured], random: Option<&Run>) -> std::fmt::Result {
-    writeln!(page, "# What clients notice\n")?;
+/// The page of the random faults.
+#[must_use]
+pub fn random_page(about: &About, run: &Run) -> String {
+    let mut page = String::new();
+    let _ = write_random_page(&mut page, about, run);
+    seal(page)
+}
+
+fn write_head(page: &mut String, title: &str, about: &About) -> std::fmt::Result {
+    writeln!(page, "# {title}\n")?;
     writeln!(page, "Measured by `{}`, which writes this page; it is not edited by hand.\n", about.command)?;
     writeln!(page, "- Machine: {}", about.machine)?;
     for (name, version) in &about.versions {
         writeln!(page, "- {name}: {version}")?;
     }
-    writeln!(page)?;
+    writeln!(page)
+}
+
+fn write_random_page(page: &mut String, about: &About, run: &Run) -> std::fmt::Result {
+    write_head(page, "Random faults", about)?;
+    writeln!(page, "{RANDOM}")?;
+    writeln!(page, "{}.\n\n{}.", run.notes.join(", "), run.summary())?;
+    for wrong in &run.wrong {
+        writeln!(page, "- {}", line(wrong))?;
+    }
+    Ok(())
+}
+
+fn write_page(page: &mut String, about: &About, measured: &[Measured]) -> std::fmt::Result {
+    write_head(page, "What clients notice", about)?;
     writeln!(page, "{HOW}")?;
     writeln!(page, "| scenario | runs | gap, median | gap, worst | wanted | lost | aside | wanted | a write | as wanted |")?;
     writeln!(page, "|---|---:|---:|---:|---:|---:|---:|---|---:|---|")?;
@@ -93,13 +122,6 @@ fn write_page(page: &mut String, about: &About, measured: &[Measured], random: O
         writeln!(page, "\n**{}**\n", measured.scenario.what())?;
         for remark in remarks(measured) {
             writeln!(page, "- {remark}")?;
-        }
-    }
-    if let Some(run) = random {
-        writeln!(page, "\n## Random faults\n")?;
-        writeln!(page, "{}. {}.\n", run.notes.join(", "), run.summary())?;
-        for wrong in &run.wrong {
-            writeln!(page, "- {}", line(wrong))?;
         }
     }
     Ok(())
@@ -165,6 +187,8 @@ pub fn is_sealed(page: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::{
         check::Verdict,
@@ -222,11 +246,13 @@ mod tests {
         assert!(!Scenario::Switchover.missed(&aside, None).is_empty());
     }
 
-    #[test]
-    fn the_page_of_this_checkout_is_as_it_was_measured() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/failover.md");
+    #[rstest]
+    #[case::scenarios("failover.md")]
+    #[case::random_faults("random-faults.md")]
+    fn the_page_of_this_checkout_is_as_it_was_measured(#[case] name: &str) {
+        let file = format!("{}/../../docs/{name}", env!("CARGO_MANIFEST_DIR"));
         match std::fs::read_to_string(file) {
-            Ok(page) => assert!(is_sealed(&page), "docs/failover.md was edited: cargo xtask bench failover writes it"),
+            Ok(page) => assert!(is_sealed(&page), "docs/{name} was edited: cargo xtask bench failover writes it"),
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}"),
         }
     }
@@ -235,7 +261,8 @@ mod tests {
     fn a_page_that_somebody_has_edited_is_noticed() {
         let about = About { command: "bench".into(), machine: "2 processors".into(), versions: vec![("Dolt", "1.83.2".into())] };
         let measured = [Measured { scenario: Scenario::Kill, runs: vec![run(900)] }];
-        let page = page(&about, &measured, Some(&run(5000)));
+        assert!(is_sealed(&random_page(&about, &run(5000))));
+        let page = page(&about, &measured);
         assert!(is_sealed(&page), "{page}");
         assert!(!is_sealed(&page.replace("0.90", "0.09")));
         assert!(!is_sealed("# What clients notice\n"));

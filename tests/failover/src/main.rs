@@ -1,13 +1,18 @@
 //! Plays the scenarios and writes down what came of them. `cargo xtask bench failover` starts it inside of a cluster.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use e2e::{Cluster, ended, in_namespace, say};
 use failover::{
     Measured, Run, Scenario,
-    document::{About, page, row},
+    document::{About, page, random_page, row},
     fault, random,
 };
 
@@ -26,7 +31,7 @@ struct Arguments {
     /// Which random faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The page, which is written when every scenario was played
+    /// The page, which is written when every scenario was played; that of random faults is written beside it
     #[arg(long, value_name = "FILE")]
     document: Option<PathBuf>,
     /// The command to tell readers
@@ -74,15 +79,21 @@ async fn measure(arguments: &Arguments) -> Result<bool> {
     let complete =
         arguments.runs > 0 && Scenario::ALL.iter().all(|scenario| measured.iter().any(|measured| measured.scenario == *scenario));
     match &arguments.document {
-        Some(file) if complete => {
-            fs::write(file, page(&about, &measured, random.as_ref())).with_context(|| format!("write {}", file.display()))?;
-            say(format_args!("written: {}", file.display()));
-        }
+        Some(file) if complete => written(file, &page(&about, &measured))?,
         Some(_) => say("not every scenario was played, so the page stays as it is"),
         None => {}
     }
+    if let (Some(file), Some(run)) = (&arguments.document, &random) {
+        written(&file.with_file_name("random-faults.md"), &random_page(&about, run))?;
+    }
     let survived = random.is_none_or(|run| run.wrong.is_empty() && run.count(|verdict| verdict.lost.len()) == 0);
     Ok(survived && measured.iter().all(|measured| measured.missed().is_empty()))
+}
+
+fn written(file: &Path, page: &str) -> Result<()> {
+    fs::write(file, page).with_context(|| format!("write {}", file.display()))?;
+    say(format_args!("written: {}", file.display()));
+    Ok(())
 }
 
 async fn play_random(time: Duration, seed: u64) -> Result<Run> {

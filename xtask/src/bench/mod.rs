@@ -28,7 +28,7 @@ pub(crate) struct Wish {
     pub(crate) seed: u64,
 }
 
-/// Measures failovers and writes `docs/failover.md`.
+/// Measures failovers and writes `docs/failover.md`; random faults, and writes `docs/random-faults.md`.
 ///
 /// # Errors
 /// When something is missing, doesn't build, or a figure is not as wanted.
