@@ -133,12 +133,16 @@ fn without_cluster(cache: &Cache, wish: &Wish, modules: &Path, tally: &mut Tally
         Some((dolt, helm, registry)) => units.env("DOLT_BIN", dolt).env("HELM", helm).env("REGISTRY_BIN", registry),
         None => units.args(NEED_TOOLS.iter().flat_map(|package| ["--exclude", package])),
     };
-    if output(Command::new("python3").args(["-m", "pip", "--version"])).is_err() {
+    if is_without_pip() {
         tally.skipped.push("the example in Python (python3 with pip: apt-get install python3-pip)".to_owned());
         units.env("WITHOUT_PIP", "1");
     }
     units.args(["--no-fail-fast", "--"]).args(&filter).env("MODULES_DIR", modules).env("XTASK", std::env::current_exe()?);
     tally.part("no cluster", &mut units)
+}
+
+fn is_without_pip() -> bool {
+    output(Command::new("python3").args(["-m", "pip", "--version"])).is_err()
 }
 
 /// The packages whose tests need a program that is built from Go modules: one starts Dolt servers, one renders the chart and starts a registry.
@@ -159,7 +163,7 @@ fn end_to_end(cache: &Cache, wish: &Wish, cluster: &Cluster, binaries: &[PathBuf
         tests.arg("--test-threads").arg(wish.threads.to_string()).args(&wish.filter);
         tests.env("MODULES_DIR", modules).env("DOLT_BIN", cluster.bin().join("dolt"));
         tests.env("REGISTRY_BIN", programs::registry(cache)?.join("registry")).env("OPERATOR_BIN_DIR", cache.target().join("release"));
-        tests.env("XTASK", std::env::current_exe()?);
+        tests.env("XTASK", std::env::current_exe()?).envs(is_without_pip().then_some(("WITHOUT_PIP", "1")));
         tell(&mut tests, &image);
         let (status, text) = run::shown_and_kept(&mut tests)?;
         let failed = failed(&text);

@@ -41,7 +41,7 @@ pub use modules::{ModuleMap, packed, shipped, variant};
 pub use namespace::Namespace;
 pub use operator::{Crashed, Operator, Rival};
 pub use pods::{Pods, Seen};
-pub use programs::{called, script, typed};
+pub use programs::{called, root, script, typed};
 pub use quiet::Watched;
 pub use ready::{Condition, condition, text};
 pub use sql::Sql;

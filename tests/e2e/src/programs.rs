@@ -6,7 +6,10 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 
 /// The checkout: this program may run in another one than it was built from.
-fn root() -> Result<PathBuf> {
+///
+/// # Errors
+/// When it runs in none.
+pub fn root() -> Result<PathBuf> {
     let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.ancestors().find(|folder| folder.join("Cargo.lock").exists()).map(ToOwned::to_owned).context("cannot find the repository")
 }

@@ -3,7 +3,7 @@
 use std::{fs, net::IpAddr, path::Path, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Cluster, MINUTE, ModuleMap, Operator, called, in_namespace, script, seconds, shipped, typed, variant, wait_for};
+use e2e::{Cluster, MINUTE, ModuleMap, Operator, called, in_namespace, root, script, seconds, shipped, typed, variant, wait_for};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, api::ListParams};
 use registry::{Options, PASSWORD, Registry};
@@ -186,4 +186,75 @@ async fn follows_its_quota() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// A component with an interpreter in it, out of a registry. `xtask test` says when this is left out.
+#[tokio::test]
+async fn a_reconciler_in_python_runs_as_the_tutorial_says() -> Result<()> {
+    const PAGE: &str = "docs/write-a-reconciler.md";
+    const EXAMPLE: &str = "examples/reconcilers/rendered";
+    if std::env::var_os("WITHOUT_PIP").is_some() {
+        return Ok(());
+    }
+    // The tests that need no cluster make it, too, and the way to pip may be there only.
+    if !root()?.join("build/rendered.wasm").exists() {
+        for block in typed(PAGE, "sh python")? {
+            script(&block).await?;
+        }
+    }
+    in_namespace("python", async |namespace| {
+        let (cluster, operator) = (&namespace.cluster, Operator::of(&namespace.cluster));
+        operator.settled().await?;
+        let mut registry = Registry::at(node(cluster).await?, Options::default())?;
+        registry.start()?;
+        script(&format!("kubectl apply --filename {EXAMPLE}/crd.yaml")).await?;
+        let map = ModuleMap::new(cluster, "module-rendered", "rendered");
+        let host = registry.host();
+        let (allowed, plain) = (format!("modules.registries.allowed={{{host}}}"), format!("modules.registries.plainHttp={{{host}}}"));
+        let slot = format!("{EXAMPLE}/values.yaml");
+        with_values(&operator, &cluster.operator_namespace, &["--values", &slot, "--set", &allowed, "--set", &plain], async || {
+            let outcome = async {
+                script(&format!(
+                    "doltdb-operator module push build/rendered.wasm {host}/team/rendered --plain-http \
+                     --name module-rendered --output config-map |
+                     kubectl apply --server-side --namespace {} --filename -
+                     kubectl apply --namespace {} --filename {EXAMPLE}/rendered.yaml",
+                    cluster.operator_namespace, namespace.name
+                ))
+                .await?;
+                renders(&namespace.name).await
+            };
+            let outcome = outcome.await;
+            map.delete().await?;
+            outcome
+        })
+        .await?;
+        called("kubectl", ["delete", "crd/renderedconfigs.example.com", "--ignore-not-found", "--wait=false"]).await.map(drop)
+    })
+    .await
+}
+
+/// A template is filled in, its change shows, and a mistake in it is told and changes nothing.
+async fn renders(namespace: &str) -> Result<()> {
+    let shows = |text: &'static str, reason: &'static str| async move {
+        wait_for(format!("the text is {text:?}"), 3 * MINUTE, async || {
+            let get = |what: &'static str, path: &'static str| async move {
+                called("kubectl", ["get", what, "--namespace", namespace, "--output", &format!("jsonpath={path}")]).await
+            };
+            let found = get("configmap/greeting", "{.data.text}").await?;
+            let told = get("renderedconfig/greeting", "{.status.conditions[0].reason}").await?;
+            ensure!(found == text && told == reason, "it is {found:?}, and {told:?} is said");
+            Ok(())
+        })
+        .await
+    };
+    let change = |spec: &'static str| async move {
+        let patch = format!("{{\"spec\": {spec}}}");
+        called("kubectl", ["patch", "renderedconfig/greeting", "--namespace", namespace, "--type", "merge", "--patch", &patch]).await
+    };
+    shows("Hello world, here is Kubernetes.\n", "Rendered").await?;
+    change(r#"{"values": {"place": "Dolt"}}"#).await?;
+    shows("Hello world, here is Dolt.\n", "Rendered").await?;
+    change(r#"{"template": "Hello $nobody"}"#).await?;
+    shows("Hello world, here is Dolt.\n", "MissingValue").await
 }
