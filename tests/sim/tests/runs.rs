@@ -4,7 +4,7 @@
 use std::{fmt::Write, path::Path};
 
 use rstest::rstest;
-use sim::{Options, Scenario, Schedule, Summary, each_effect, explore, run, shrink};
+use sim::{Options, Scenario, Schedule, Summary, each_effect, each_pair, explore, run, shrink};
 
 const PLAIN: Options = Options { trace: false, mutant: None };
 
@@ -46,6 +46,13 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::TakeOver2)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
+}
+
+/// A third of them, of all kinds: all are `cargo xtask sim --each-pair`.
+#[test]
+fn two_faults_do_no_harm() {
+    let schedules: Vec<Schedule> = each_pair(Scenario::PrimaryKilled2, 1, &PLAIN).into_iter().step_by(3).collect();
+    assert_held(&explore(&schedules, &PLAIN));
 }
 
 #[rstest]

@@ -17,11 +17,18 @@ use super::{
     heard::heard_in,
 };
 
+/// The server that should become primary.
+pub(super) struct Elected {
+    pub(super) ordinal: i32,
+    /// All whose data it has been compared with, itself included.
+    pub(super) among: Vec<i32>,
+}
+
 /// The server that should become primary in the place of the lost one.
 ///
 /// # Errors
 /// Why there is none.
-pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<i32, String> {
+pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<Elected, String> {
     let mut proven = Vec::new();
     let mut reasons = Vec::new();
     for ordinal in s.ordinals().into_iter().filter(|ordinal| *ordinal != lost) {
@@ -30,15 +37,15 @@ pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<i32, String> {
             Err(why) => reasons.push(why),
         }
     }
+    if proven.is_empty() {
+        return Err(if reasons.is_empty() { "there is no other server".to_owned() } else { reasons.join("; ") });
+    }
     let followers = followers(s, lost, &proven);
-    match (proven.as_slice(), followers.as_slice()) {
-        ([], _) if reasons.is_empty() => Err("there is no other server".to_owned()),
-        ([], _) => Err(reasons.join("; ")),
-        ([only], []) => Ok(*only),
-        (_, []) => most_advanced(s, &proven, &[]),
-        // One that cannot be compared holds nobody up.
-        ([only], _) => most_advanced(s, &proven, &followers).or(Ok(*only)),
-        _ => most_advanced(s, &proven, &followers).or_else(|_| most_advanced(s, &proven, &[])),
+    let elected = most_advanced(s, &proven, &followers);
+    // One that cannot be compared holds nobody up, unless it had all data, too.
+    match followers.iter().any(|ordinal| s.had_all_data(*ordinal)) {
+        false if !followers.is_empty() => elected.or_else(|_| most_advanced(s, &proven, &[])),
+        _ => elected,
     }
 }
 
@@ -81,21 +88,30 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
 }
 
 /// The candidate whose data all others are behind or equal to; a follower only where it is ahead.
-fn most_advanced(s: &Situation<'_>, proven: &[i32], followers: &[i32]) -> Result<i32, String> {
+fn most_advanced(s: &Situation<'_>, proven: &[i32], followers: &[i32]) -> Result<Elected, String> {
     let preferred = s.target.replication.pod_index;
     let mut candidates = [proven, followers].concat();
     candidates.sort_by_key(|ordinal| (followers.contains(ordinal), *ordinal != preferred, *ordinal));
-    let contents = contents(s.world, s.target, &candidates)?;
+    let ordinal = match candidates.as_slice() {
+        [only] => *only,
+        _ => ahead_of_all(s, &candidates)?,
+    };
+    Ok(Elected { ordinal, among: candidates })
+}
+
+/// The first candidate that nobody is ahead of.
+fn ahead_of_all(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
+    let contents = contents(s.world, s.target, candidates)?;
     let mut claims = Vec::new();
-    for candidate in &candidates {
+    for candidate in candidates {
         if let Some(rivals) = rivals(s, *candidate, &contents)? {
             claims.push(Claim { candidate: *candidate, rivals });
         }
     }
     match claims.iter().find(|claim| claim.rivals.is_empty()) {
         Some(claim) => Ok(claim.candidate),
-        None if claims.is_empty() => Err(format!("each of {} has data that another lacks", names(s, &candidates))),
-        None => last_to_hear(s, &candidates, &claims),
+        None if claims.is_empty() => Err(format!("each of {} has data that another lacks", names(s, candidates))),
+        None => last_to_hear(s, candidates, &claims),
     }
 }
 

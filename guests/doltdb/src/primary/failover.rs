@@ -11,7 +11,7 @@ use sdk::{Header, Level, Query, Severity, Timestamp, Verdict};
 
 use super::{
     Act, Reason, Situation, Step, Transition,
-    election::elect,
+    election::{Elected, elect},
     heard::heard_of,
     held_back::held_back,
     recovery, replication_on,
@@ -89,18 +89,19 @@ fn ended(s: &Situation<'_>, primary: i32) -> Step {
     match elect(s, primary) {
         Err(why) => wait(s, format!("{name} has ended, and no other server can take its place: {why}")),
         Ok(_) if !s.target.replication.automatic_failover => wait(s, format!("{name} has ended: {MANUAL}")),
-        Ok(candidate) => match held_back(s, &format!("{name} has ended")) {
+        Ok(elected) => match held_back(s, &format!("{name} has ended")) {
             Some(step) => step,
-            None => follow(s, primary, candidate),
+            None => follow(s, primary, &elected),
         },
     }
 }
 
 /// A candidate takes the place of a primary that has ended, once it is sure that it has, and will not be back at once.
-fn follow(s: &Situation<'_>, primary: i32, candidate: i32) -> Step {
+fn follow(s: &Situation<'_>, primary: i32, elected: &Elected) -> Step {
+    let candidate = elected.ordinal;
     let name = s.pod_name(primary);
     let words = s.observed.pods.get(&primary).and_then(|pod| pod.body.last_words()).map(|words| format!(" ({words})")).unwrap_or_default();
-    match patience(s, primary) {
+    match patience(s, primary, &elected.among) {
         Some(left) => Step {
             // Its return is heard of.
             look_again: Some(left.min(RETURN)),
@@ -149,12 +150,11 @@ fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Tim
 
 const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it is waited for";
 
-/// How much longer the return of the primary should be waited for, because the standbys that had its data were restarted with it or after it.
-fn patience(s: &Situation<'_>, primary: i32) -> Option<Duration> {
-    let had = |ordinal: &i32| *ordinal != primary && s.server(*ordinal).is_some() && s.had_all_data(*ordinal);
-    let standbys = s.observed.pods.iter().filter(|(ordinal, _)| had(ordinal));
-    // One that was there all the time has them, or who takes over has more.
-    let since = standbys.map(|(_, pod)| pod.body.running_since()).min().flatten()?;
+/// How much longer the return of the primary should be waited for, because all of `standbys` that had its data were restarted with it or after it.
+/// One that was there all the time has them, and who takes over has no less.
+fn patience(s: &Situation<'_>, primary: i32, standbys: &[i32]) -> Option<Duration> {
+    let proven = standbys.iter().filter(|ordinal| s.had_all_data(**ordinal)).filter_map(|ordinal| s.observed.pods.get(ordinal));
+    let since = proven.map(|pod| pod.body.running_since()).min().flatten()?;
     let now = s.world.now();
     // A new pod whose container has ended already has never served: the primary ended with the pod before it.
     let ended = s.observed.pods.get(&primary).and_then(|pod| pod.body.made_at()).unwrap_or(now);
@@ -180,7 +180,7 @@ fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
         return waiting(format!("primary {name} gives no answer: {MANUAL}"));
     }
     let candidate = match elect(s, primary) {
-        Ok(candidate) => candidate,
+        Ok(elected) => elected.ordinal,
         Err(why) => return waiting(format!("primary {name} gives no answer, and no other server can take its place: {why}")),
     };
     match heard_of(s, &[candidate]).pop() {
@@ -242,7 +242,7 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
     let Some(pod) = there else {
         // It is gone, and with it whatever its server did.
         return match elect(s, transition.from) {
-            Ok(candidate) => promote(s, Transition { to: candidate, fencing: None, ..transition }),
+            Ok(elected) => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
             Err(why) => {
                 let message = format!("{} is gone, and no other server can take its place: {why}", s.pod_name(transition.from));
                 Step { transition: Some(transition), ..wait(s, message) }
@@ -260,13 +260,13 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
     let name = &pod.header.name;
     let why = match has_fenced_itself(s, transition.from, pod.body.self_fencing()) {
         Ok(after) => match elect(s, transition.from) {
-            Ok(candidate) => {
+            Ok(elected) => {
                 let message = format!(
                     "pod {name} has been deleted and does not go, but its server ends itself {after} s after it is cut off, and nobody has heard \
                      from it for {} s: it counts as stopped",
                     FENCE_PATIENCE.as_secs()
                 );
-                let mut step = promote(s, Transition { to: candidate, fencing: None, ..transition });
+                let mut step = promote(s, Transition { to: elected.ordinal, fencing: None, ..transition });
                 step.events.push((Severity::Warning, "PrimaryFencedItself", FAILOVER, message));
                 return step;
             }

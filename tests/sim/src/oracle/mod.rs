@@ -50,10 +50,12 @@ pub(crate) struct Oracle {
     excused: BTreeSet<u64>,
     /// The epoch of the primary, by the status.
     recorded: u64,
-    /// The highest epoch that a server was told.
+    /// The highest epoch that a server was told to be primary with.
     used: u64,
     /// The highest epoch that is in the status now, that of a transition included.
     intended: u64,
+    /// When servers without others last acknowledged a write.
+    alone: BTreeMap<String, u64>,
     /// Pods that a fault has touched, which may be restarted.
     touched: BTreeSet<String>,
     /// Since when all has been as it should be, and how many effects there had been.
@@ -139,9 +141,13 @@ impl World {
     /// A write was acknowledged: nobody may have taken over from this server by then.
     pub(crate) fn on_acknowledged(&mut self, write: u64, pod: &str, epoch: u64) {
         // A server without others has nobody who could take its place, and goes on.
+        if self.dolt.is_alone(pod) {
+            self.oracle.alone.insert(pod.into(), self.now);
+        }
         let just_thawed = self.thawed.get(pod).is_some_and(|at| self.now - at <= LOOKS);
-        let cut_off = self.isolated.get(pod).filter(|_| !just_thawed && !self.dolt.is_alone(pod));
-        if let Some(since) = cut_off.filter(|since| self.now - **since > STOPPED) {
+        let alone = self.oracle.alone.get(pod).copied().unwrap_or_default();
+        let cut_off = self.isolated.get(pod).filter(|_| !just_thawed).map(|since| alone.max(*since));
+        if let Some(since) = cut_off.filter(|since| self.now - since > STOPPED) {
             let message = format!("{pod} acknowledged write {write}, {} ms after it was cut off", self.now - since);
             return self.violated("cut-off-stops", message);
         }
@@ -212,7 +218,10 @@ impl World {
                 Some(Argument::Value(Value::Signed(epoch))) => u64::try_from(*epoch).unwrap_or_default(),
                 _ => continue,
             };
-            self.oracle.used = self.oracle.used.max(epoch);
+            // With one that a primary was only asked to step down with, whoever comes after may be primary.
+            if text.contains("DOLT_ASSUME_CLUSTER_ROLE") {
+                self.oracle.used = self.oracle.used.max(epoch);
+            }
             if epoch > self.oracle.intended {
                 let message =
                     format!("epoch {epoch} is used on {} while the status says {}", execution.endpoint.host, self.oracle.intended);
