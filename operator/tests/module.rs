@@ -39,6 +39,7 @@ fn settings(folder: &Path, change: impl FnOnce(&mut Value)) -> String {
                 "read": [kind("DoltDB", "doltdbs")],
                 "label": [kind("Database", "databases")],
                 "secrets": ["*/*-credentials"],
+                "authorities": ["*/*"],
                 "sql": {"read": servers, "write": servers},
             },
         }},
