@@ -73,6 +73,13 @@ pub(crate) fn start(cache: &Cache, cluster: &Cluster, runs: usize) -> Result<()>
 fn again(site: &Site) -> Result<Start> {
     let kubectl = |arguments: &[&str]| -> Result<String> { output(site.kubectl()?.args(["--namespace", NAMESPACE]).args(arguments)) };
     const SELECTOR: &str = "app.kubernetes.io/name=doltdb-operator";
+    // The kubelet ends a pod late that it has only just started, and this is about the successor.
+    until("the operator has led for a while", Duration::from_secs(60), Duration::from_millis(200), || {
+        let leases = site.json(&["get", "leases", "--namespace", NAMESPACE])?;
+        let lease = &leases["items"][0]["spec"];
+        ensure!(lease["holderIdentity"].is_string() && lease["renewTime"] != lease["acquireTime"], "its lease is {lease}");
+        Ok(())
+    })?;
     kubectl(&["delete", "pod", "--selector", SELECTOR, "--wait"])?;
     kubectl(&["rollout", "status", "deployment/doltdb-operator", "--timeout", "60s"])?;
     until("the operator says that it is ready", Duration::from_secs(30), Duration::from_millis(200), || {
