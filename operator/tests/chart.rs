@@ -257,7 +257,7 @@ fn the_settings_file_carries_the_values() {
     let modules = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["name"] == "doltdb-operator-modules").unwrap();
     assert!(rules(modules).contains("/secrets named pull: get"), "{:?}", rules(modules));
     let lease = of_kind(&objects, "Role").into_iter().find(|role| role["metadata"]["namespace"] == "leases").unwrap();
-    assert!(rules(lease).contains("coordination.k8s.io/leases named other.example.com: get update"), "{:?}", rules(lease));
+    assert!(rules(lease).contains("coordination.k8s.io/leases named other.example.com: get update watch"), "{:?}", rules(lease));
 }
 
 /// The pod's specification with defaults passes the Pod Security Standard `restricted`, and nothing but the cache can be written.

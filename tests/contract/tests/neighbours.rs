@@ -45,6 +45,21 @@ impl World {
     fn has(of: &Mutex<Vec<(String, String)>>, slot: &str, what: &str) -> bool {
         of.lock().unwrap().iter().any(|(by, is)| by == slot && is == what)
     }
+
+    /// An event and a condition say what became of the hostile module's objects.
+    async fn tells(&self, reason: &str) {
+        let told = async {
+            loop {
+                let news = self.news.notified();
+                if [&self.events, &self.troubles].iter().all(|of| Self::has(of, "hostile", reason)) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        let told = timeout(Duration::from_secs(30), told).await;
+        told.unwrap_or_else(|_| panic!("no event and condition {reason}: {:?}, {:?}", self.events, self.troubles));
+    }
 }
 
 #[async_trait]
@@ -86,10 +101,12 @@ impl Gateway for World {
     }
     async fn event(&self, subject: &Subject, event: &Event) {
         self.events.lock().unwrap().push((subject.reconciler.clone(), event.reason.clone()));
+        self.news.notify_waiters();
     }
     async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>) {
         let reason = trouble.map_or("none", |(reason, _)| reason);
         self.troubles.lock().unwrap().push((subject.reconciler.clone(), reason.into()));
+        self.news.notify_waiters();
     }
 }
 
@@ -212,8 +229,7 @@ async fn a_hostile_module_is_told_on_its_object_and_its_neighbour_does_not_notic
         let times = host.good_times("beside").await;
         println!("p99 beside {orders}: {:?} of {} objects", p99(&times), times.len());
         assert!(p99(&times) < BOUND.max(base * 20), "beside {orders} the good module's objects wait");
-        assert!(World::has(&host.world.events, "hostile", reason), "{orders}: no event {reason}: {:?}", host.world.events.lock().unwrap());
-        assert!(World::has(&host.world.troubles, "hostile", reason), "{orders}: no condition {reason}");
+        host.world.tells(reason).await;
         assert!(host.world.events.lock().unwrap().iter().all(|(by, _)| by == "hostile"), "{orders}: the good one is troubled");
         if reason != "TooManyRounds" && reason != "Panicked" {
             assert!(host.world.applied.lock().unwrap().iter().all(|(by, _)| by == "good"), "{orders}: something happened all the same");
