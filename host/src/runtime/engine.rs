@@ -17,6 +17,9 @@ use crate::settings::Limits;
 /// How often a running guest is interrupted: to count its time and to let others run on its thread.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
+/// Ticks without a guest after which the clock stands still. Guests that follow each other need not wake it each time.
+const IDLE: u32 = 100;
+
 /// The stack of a guest, in bytes. Deeper recursion ends the call.
 pub(super) const STACK: usize = 512 << 10;
 
@@ -81,9 +84,16 @@ fn code() -> Result<Config, RuntimeError> {
 /// Advances the engine's epoch each [`TICK`], as long as a guest runs. A thread rather than a task: a busy executor must not stop the clock
 /// that limits who keeps it busy. It sleeps a tick after each tick, so that after a pause it does not make up for lost ticks at once.
 pub(super) struct Ticker {
-    stop: Arc<AtomicBool>,
-    running: Arc<AtomicUsize>,
+    shared: Arc<Clock>,
     thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Clock {
+    stop: AtomicBool,
+    running: AtomicUsize,
+    /// The thread waits to be woken, or is about to. Set before it looks for guests for the last time, and read after a guest is counted.
+    asleep: AtomicBool,
 }
 
 /// A guest that runs, until it is dropped.
@@ -91,35 +101,41 @@ pub(super) struct Running<'a>(&'a AtomicUsize);
 
 impl Ticker {
     pub(super) fn start(engine: &Engine) -> Result<Self, RuntimeError> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let running = Arc::new(AtomicUsize::new(0));
-        let (engine, stopped, someone) = (engine.clone(), Arc::clone(&stop), Arc::clone(&running));
+        let shared = Arc::new(Clock::default());
+        let (engine, clock) = (engine.clone(), Arc::clone(&shared));
         let tick = move || {
-            while !stopped.load(Ordering::SeqCst) {
-                if someone.load(Ordering::SeqCst) == 0 {
-                    // At rest nothing wakes the processor a hundred times a second.
-                    std::thread::park();
-                } else {
+            let mut idle = 0;
+            while !clock.stop.load(Ordering::SeqCst) {
+                idle = if clock.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+                if idle < IDLE {
                     std::thread::park_timeout(TICK);
                     engine.increment_epoch();
+                    continue;
                 }
+                // At rest nothing wakes the processor a hundred times a second.
+                clock.asleep.store(true, Ordering::SeqCst);
+                while clock.running.load(Ordering::SeqCst) == 0 && !clock.stop.load(Ordering::SeqCst) {
+                    std::thread::park();
+                }
+                clock.asleep.store(false, Ordering::SeqCst);
             }
         };
         let thread = std::thread::Builder::new()
             .name("guest-ticker".into())
             .spawn(tick)
             .map_err(|e| RuntimeError::Engine { message: format!("cannot start the ticker's thread: {e}") })?;
-        Ok(Self { stop, running, thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Ticks until this is dropped. Where the last guest has just ended, the first tick may come at once.
+    /// Ticks until this is dropped, and for a while longer.
     pub(super) fn running(&self) -> Running<'_> {
-        if self.running.fetch_add(1, Ordering::SeqCst) == 0
+        self.shared.running.fetch_add(1, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst)
             && let Some(thread) = &self.thread
         {
             thread.thread().unpark();
         }
-        Running(&self.running)
+        Running(&self.shared.running)
     }
 }
 
@@ -131,7 +147,7 @@ impl Drop for Running<'_> {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
             // It does nothing that could panic, and there would be nobody to tell.
