@@ -157,13 +157,14 @@ fn end_to_end(cache: &Cache, wish: &Wish, cluster: &Cluster, binaries: &[PathBuf
     let image = operator::build(cache)?;
     cluster.load(&[&image])?;
     Site::Ours(cluster.clone()).install(image.name(), &cluster.logs().join("helm.log"))?;
+    let without_pip = is_without_pip().then_some(("WITHOUT_PIP", "1"));
     for binary in binaries {
         say(format_args!("end-to-end tests: {}", binary.file_name().unwrap_or_default().to_string_lossy()));
         let mut tests = cluster.command(binary)?;
         tests.arg("--test-threads").arg(wish.threads.to_string()).args(&wish.filter);
         tests.env("MODULES_DIR", modules).env("DOLT_BIN", cluster.bin().join("dolt"));
         tests.env("REGISTRY_BIN", programs::registry(cache)?.join("registry")).env("OPERATOR_BIN_DIR", cache.target().join("release"));
-        tests.env("XTASK", std::env::current_exe()?).envs(is_without_pip().then_some(("WITHOUT_PIP", "1")));
+        tests.env("XTASK", std::env::current_exe()?).envs(without_pip);
         tell(&mut tests, &image);
         let (status, text) = run::shown_and_kept(&mut tests)?;
         let failed = failed(&text);

@@ -79,8 +79,7 @@ impl Session {
         }
         let mut answers = Vec::with_capacity(of);
         for i in 0..of {
-            let max_rows = budget.rows;
-            answers.push(one_answer(&mut result, budget, max_rows, &running).await.map_err(|failure| failure.nth(i, of))?);
+            answers.push(one_answer(&mut result, budget, &running).await.map_err(|failure| failure.nth(i, of))?);
         }
         result.drop_result().await.map_err(running)?;
         Ok(answers)
@@ -88,7 +87,7 @@ impl Session {
 
     /// The first row of a statement's answer.
     pub(super) async fn first_row(&mut self, statement: &Sealed, budget: &mut Budget) -> Result<Option<Vec<Value>>, Failure> {
-        let answer = self.rows(statement, budget, budget.rows).await?;
+        let answer = self.rows(statement, budget).await?;
         Ok(answer.rows.into_iter().next())
     }
 
@@ -164,10 +163,10 @@ impl Session {
         drop(self.conn.take());
     }
 
-    async fn rows(&mut self, statement: &Sealed, budget: &mut Budget, max_rows: u32) -> Result<Rows, Failure> {
+    async fn rows(&mut self, statement: &Sealed, budget: &mut Budget) -> Result<Rows, Failure> {
         let running = |error| Failure::running(error, statement.secret);
         let mut result = self.ready(statement)?.query_iter(statement.sql.as_str()).await.map_err(running)?;
-        let answer = one_answer(&mut result, budget, max_rows, &running).await?;
+        let answer = one_answer(&mut result, budget, &running).await?;
         result.drop_result().await.map_err(running)?;
         Ok(answer)
     }
@@ -196,7 +195,6 @@ impl Session {
 async fn one_answer(
     result: &mut QueryResult<'_, '_, TextProtocol>,
     budget: &mut Budget,
-    max_rows: u32,
     running: &impl Fn(mysql_async::Error) -> Failure,
 ) -> Result<Rows, Failure> {
     let Some(mut stream) = result.stream::<Row>().await.map_err(running)? else {
@@ -205,8 +203,8 @@ async fn one_answer(
     let columns = stream.columns();
     let mut answer = Rows { columns: columns.iter().map(|c| c.name_str().into_owned()).collect(), rows: Vec::new() };
     while let Some(row) = stream.try_next().await.map_err(running)? {
-        if answer.rows.len() >= max_rows as usize {
-            return Err(Failure::new(SqlErrorKind::TooLarge, format!("the answer has more than {max_rows} rows")));
+        if answer.rows.len() >= budget.rows as usize {
+            return Err(Failure::new(SqlErrorKind::TooLarge, format!("the answer has more than {} rows", budget.rows)));
         }
         budget.bytes = budget
             .bytes
