@@ -1,13 +1,13 @@
 //! The copy of one database: the statements of its task, and what they answered.
 
 use crds::{BranchHead, DatabaseBackup, DatabasePhase};
-use dolt::Primary;
-use sdk::{AnswerError, Execution, Query, Rows, RowsExt, SqlError, SqlErrorKind, TaskState, Timestamp, World, rfc3339, sql, value};
+use dolt::{Answers, Primary};
+use sdk::{AnswerError, Execution, Rows, RowsExt, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, rfc3339, sql, value};
 
 /// Databases that belong to the server.
 const RESERVED: [&str; 5] = ["information_schema", "mysql", "dolt_cluster", "performance_schema", "sys"];
 /// Databases of one server, at most.
-const MAX_DATABASES: u32 = 1_000;
+const MAX_DATABASES: usize = 1_000;
 
 /// The name of the task that copies a database, by its place in the status: a database may have a longer name than a task.
 pub(crate) fn task_name(place: usize) -> String {
@@ -60,22 +60,24 @@ pub(crate) fn end(database: &mut DatabaseBackup, task: &TaskState, answers: &[Ro
     Ok(())
 }
 
-/// The databases that the server has, but for its own.
-pub(crate) fn databases(world: &dyn World, primary: &Primary) -> Result<Vec<String>, String> {
-    let query = Query {
-        endpoint: primary.endpoint.clone(),
-        database: None,
-        statements: vec![sql!("SELECT schema_name FROM information_schema.schemata ORDER BY schema_name")],
-        deadline: dolt::READ_DEADLINE,
-        max_rows: MAX_DATABASES,
-    };
-    let answers = world.query_one(query).map_err(|error: SqlError| error.message)?;
+/// Asks which databases the server has.
+pub(crate) fn databases_statement() -> Statement {
+    sql!("SELECT schema_name FROM information_schema.schemata ORDER BY schema_name")
+}
+
+/// The databases that the server has, but for its own, by the answer to [`databases_statement`].
+pub(crate) fn databases(answers: Answers) -> Result<Vec<String>, String> {
+    let answers = answers.map_err(|error| error.message)?;
     let names = answers.first().map(|rows| rows.column(0)).transpose().map_err(|error| error.to_string())?.unwrap_or_default();
     let names: Result<Vec<&str>, AnswerError> = names.iter().map(|name| name.text()).collect();
     let names = names.map_err(|error| error.to_string())?;
     // With a slash it is a branch of a database, which is copied with it.
     let own = |name: &&str| !RESERVED.contains(&name.to_lowercase().as_str()) && !name.contains('/');
-    Ok(names.into_iter().filter(own).map(ToOwned::to_owned).collect())
+    let names: Vec<String> = names.into_iter().filter(own).map(ToOwned::to_owned).collect();
+    if names.len() > MAX_DATABASES {
+        return Err(format!("it has {} databases, and one Backup is about {MAX_DATABASES} at most", names.len()));
+    }
+    Ok(names)
 }
 
 /// Whether a name can be a part of every kind of destination.

@@ -158,11 +158,12 @@ impl<'a> Round<'a> {
     /// Begins with the next database, or is at the end.
     fn next(mut self, doltdb: &Typed<DoltDB>, others: &Others<'_>) -> Plan {
         let spec = &self.backup.body.spec;
-        let primary = match find_primary(self.world, doltdb, &self.settings.cluster_domain) {
-            Ok(primary) => primary,
+        let found = find_primary(self.world, doltdb, &self.settings.cluster_domain, vec![copy::databases_statement()]);
+        let (primary, answers) = match found {
+            Ok(found) => found,
             Err(obstacle) => return self.wait(&obstacle),
         };
-        let present = match copy::databases(self.world, &primary) {
+        let present = match copy::databases(answers) {
             Ok(present) => present,
             Err(error) => return self.wait(&Obstacle::look_again("Failed", format!("Error connecting to DoltDB: {error}"), RETRY)),
         };

@@ -21,11 +21,11 @@ pub(crate) fn finalize(round: &Round<'_>, database: &Typed<Database>) -> Result<
         return Ok(plan);
     }
     let status = || status(&database.body.status.applied_ignore_patterns);
-    let primary = match round.primary_of(&target) {
-        Ok(primary) => primary,
+    let (primary, answers) = match round.primary_of(&target, observe::schema_question(name)) {
+        Ok(found) => found,
         Err(obstacle) => return round.blocked(&obstacle, status()),
     };
-    let work = match observe::schema(round.world, &primary, name) {
+    let work = match observe::schema(answers) {
         Ok(None) => Vec::new(),
         Ok(Some(_)) => vec![primary.execution(None, vec![sql!("DROP DATABASE IF EXISTS ??", ident(name))])],
         Err(error) => return round.blocked(&round.unreadable(error), status()),

@@ -10,11 +10,11 @@ mod validate;
 mod work;
 
 use crds::{API_VERSION, Database, names::FINALIZER_DATABASE};
-use dolt::{Obstacle, Primary, Round, conflict, invalid_spec, mark};
+use dolt::{Answers, Obstacle, Primary, Round, conflict, invalid_spec, mark};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Typed, World, kind};
 use serde_json::{Value as Json, json};
 
-use crate::observe::Observed;
+use crate::observe::{Observed, schema_question};
 
 /// Reconciles Database.
 #[derive(Debug, Clone, Copy)]
@@ -50,14 +50,14 @@ impl Reconciler for DatabaseReconciler {
             return Ok(plan);
         }
         match prepare(&round, &database)? {
-            Ok(primary) => work(&round, &database, &primary),
+            Ok((primary, answers)) => work(&round, &database, &primary, answers),
             Err(obstacle) => round.blocked(&obstacle, status(&database.body.status.applied_ignore_patterns)),
         }
     }
 }
 
-/// Where to work, if nothing is in the way.
-fn prepare(round: &Round<'_>, database: &Typed<Database>) -> Result<Result<Primary, Obstacle>, Failure> {
+/// Where to work, if nothing is in the way, and whether the database exists there.
+fn prepare(round: &Round<'_>, database: &Typed<Database>) -> Result<Result<(Primary, Answers), Obstacle>, Failure> {
     let target = match round.target()? {
         Ok(target) => target,
         Err(obstacle) => return Ok(Err(obstacle)),
@@ -65,15 +65,15 @@ fn prepare(round: &Round<'_>, database: &Typed<Database>) -> Result<Result<Prima
     let what = format!("the database \"{}\"", database.body.spec.name);
     match conflict(round.world, &target, database, &what)? {
         Some(older) => Ok(Err(older)),
-        None => Ok(round.primary_of(&target)),
+        None => Ok(round.primary_of(&target, schema_question(&database.body.spec.name))),
     }
 }
 
 /// Compares, and writes what is missing.
-fn work(round: &Round<'_>, database: &Typed<Database>, primary: &Primary) -> Result<Plan, Failure> {
+fn work(round: &Round<'_>, database: &Typed<Database>, primary: &Primary, answers: Answers) -> Result<Plan, Failure> {
     let spec = &database.body.spec;
     let applied = &database.body.status.applied_ignore_patterns;
-    let observed = match Observed::of(round.world, primary, spec) {
+    let observed = match Observed::of(round.world, primary, answers, spec) {
         Ok(observed) => observed,
         Err(error) => return round.blocked(&round.unreadable(error), status(applied)),
     };

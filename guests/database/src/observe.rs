@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::DatabaseSpec;
-use dolt::{Primary, READ_DEADLINE};
-use sdk::{AnswerError, Query, Rows, RowsExt, SqlError, Statement, World, sql, value};
-
-/// Rows that one statement may give. So many patterns or changed tables are no ordinary database.
-const MAX_ROWS: u32 = 10_000;
+use dolt::{Answers, Primary};
+use sdk::{AnswerError, RowsExt, SqlError, Statement, World, sql, value};
 
 /// The database, as far as it is of concern.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,21 +53,26 @@ impl From<AnswerError> for ObserveError {
     }
 }
 
-/// Whether the database exists, with its character set and collation.
-pub(crate) fn schema(world: &dyn World, primary: &Primary, name: &str) -> Result<Option<(String, String)>, ObserveError> {
-    let statement = sql!(
+/// Asks whether the database exists.
+pub(crate) fn schema_question(name: &str) -> Vec<Statement> {
+    vec![sql!(
         "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = ?",
         value(name)
-    );
-    let rows = ask(world, primary, None, vec![statement])?;
-    let Some(rows) = rows.first() else { return Ok(None) };
+    )]
+}
+
+/// Reads the answers to [`schema_question`]: its character set and collation, if it exists.
+pub(crate) fn schema(answers: Answers) -> Result<Option<(String, String)>, ObserveError> {
+    let answers = answers?;
+    let Some(rows) = answers.first() else { return Ok(None) };
     let (Some(charset), Some(collation)) = (rows.cell(0, 0)?, rows.cell(0, 1)?) else { return Ok(None) };
     Ok(Some((charset.text()?.to_owned(), collation.text()?.to_owned())))
 }
 
 impl Observed {
-    pub(crate) fn of(world: &dyn World, primary: &Primary, spec: &DatabaseSpec) -> Result<Self, ObserveError> {
-        let database = schema(world, primary, &spec.name)?;
+    /// Reads the answers to [`schema_question`], and asks for the rest.
+    pub(crate) fn of(world: &dyn World, primary: &Primary, answers: Answers, spec: &DatabaseSpec) -> Result<Self, ObserveError> {
+        let database = schema(answers)?;
         if database.is_none() {
             return Ok(Self::default());
         }
@@ -81,7 +83,7 @@ impl Observed {
         ];
         statements
             .extend(spec.system_branches.iter().map(|branch| sql!("SELECT COUNT(*) FROM dolt_branches WHERE name = ?", value(branch))));
-        let answers = ask(world, primary, Some(&spec.name), statements)?;
+        let answers = primary.ask(world, Some(&spec.name), statements)?;
         let rows = |place: usize| answers.get(place).ok_or(AnswerError::NoColumn(0));
 
         let mut observed = Self { database, ..Self::default() };
@@ -117,14 +119,4 @@ impl Observed {
         };
         differs("spec.charset", charset, &spec.charset).or_else(|| differs("spec.collation", collation, &spec.collation))
     }
-}
-
-fn ask(world: &dyn World, primary: &Primary, database: Option<&str>, statements: Vec<Statement>) -> Result<Vec<Rows>, SqlError> {
-    world.query_one(Query {
-        endpoint: primary.endpoint.clone(),
-        database: database.map(ToOwned::to_owned),
-        statements,
-        deadline: READ_DEADLINE,
-        max_rows: MAX_ROWS,
-    })
 }

@@ -22,7 +22,7 @@ pub use condition::{Obstacle, READY, report};
 pub use destination::{copy, destination, in_the_way, storage_mistakes};
 pub use exclusive::{Exclusive, conflict, heir, mark};
 pub use honored::tell_ignored;
-pub use primary::{Primary, find_primary, permissions};
+pub use primary::{Answers, Primary, find_primary, permissions};
 pub use reference::{is_about, resolve};
 pub use role::{Report, Role, role_statement};
 pub use round::{Round, invalid_spec, keep};

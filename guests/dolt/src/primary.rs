@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use crds::{API_VERSION, DoltDB};
-use sdk::{Endpoint, Execution, Guard, Permission, Statement, Typed, Value, World, kind, sql};
+use sdk::{Endpoint, Execution, Guard, Permission, Query, Rows, SqlError, SqlErrorKind, Statement, Typed, Value, World, kind, sql};
 
-use crate::{Account, Obstacle, Report, Role, Servers, WRITE_DEADLINE, role::role_statement, servers::read};
+use crate::{Account, Obstacle, READ_DEADLINE, Report, Role, Servers, WRITE_DEADLINE, role::role_statement};
+
+/// Rows that one statement may give. What has more of them is no ordinary database or account.
+const MAX_ROWS: u32 = 10_000;
 
 /// How long to wait before asking again for a primary that does not answer.
 const RETRY: Duration = Duration::from_secs(2);
@@ -31,37 +34,71 @@ pub struct Primary {
     replicated: bool,
 }
 
-/// The server that takes the writes of a DoltDB, if it answers and says so itself.
+/// What a server answers to statements: the rows of each, or the first error.
+pub type Answers = Result<Vec<Rows>, SqlError>;
+
+/// The server that takes the writes of a DoltDB, if it answers and says so itself, and what it answers to the `first` statements. They are
+/// asked along with its role, since a question costs the way to the server, whatever is in it.
 ///
 /// # Errors
 /// What is awaited.
-pub fn find_primary(world: &dyn World, target: &Typed<DoltDB>, domain: &str) -> Result<Primary, Obstacle> {
+pub fn find_primary(
+    world: &dyn World,
+    target: &Typed<DoltDB>,
+    domain: &str,
+    first: Vec<Statement>,
+) -> Result<(Primary, Answers), Obstacle> {
     let header = &target.header;
     let spec = &target.body.spec;
     let servers = Servers::new(&header.namespace, &header.name, spec, &target.body.status, domain);
     let replicated = spec.replication().enabled;
     // Without replication every server would take writes; those of the first one count, as they do for the Service of a single server.
     let endpoint = if replicated { servers.primary() } else { servers.pod(0) };
-    let question = if replicated { role_statement() } else { sql!("SELECT 1") };
-    let answer = world.query(&[read(endpoint.clone(), vec![question])]).pop();
+    let primary = Primary { endpoint, replicated };
+    let role = if replicated { role_statement() } else { sql!("SELECT 1") };
+    let together = std::iter::once(role.clone()).chain(first).collect();
+    let (role, first) = match primary.ask(world, None, together) {
+        Ok(mut answers) if !answers.is_empty() => {
+            let first = answers.split_off(1);
+            (Ok(answers), Ok(first))
+        }
+        // Which of the statements failed is not told.
+        Err(error) if error.kind == SqlErrorKind::Server || error.kind == SqlErrorKind::TooLarge => {
+            (primary.ask(world, None, vec![role]), Err(error))
+        }
+        failed => (failed.clone(), failed),
+    };
     // What the host says of a query that failed names the server already.
     let waiting = |why: String| {
         let message = format!("waiting for a writable primary of DoltDB \"{}\": {why}", header.name);
         Obstacle::look_again("WaitingForPrimary", message, RETRY)
     };
-    let answer = answer.ok_or_else(|| waiting(format!("{} gave no answer", endpoint.host)))?;
     if replicated {
-        let report = Report::of(&answer).map_err(&waiting)?;
+        let report = Report::of(&role).map_err(&waiting)?;
         if report.role != Role::Primary {
-            return Err(waiting(format!("{} is no primary", endpoint.host)));
+            return Err(waiting(format!("{} is no primary", primary.endpoint.host)));
         }
     } else {
-        answer.map_err(|error| waiting(error.message))?;
+        role.map_err(|error| waiting(error.message))?;
     }
-    Ok(Primary { endpoint, replicated })
+    Ok((primary, first))
 }
 
 impl Primary {
+    /// Asks it, in a database or in none in particular.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub fn ask(&self, world: &dyn World, database: Option<&str>, statements: Vec<Statement>) -> Answers {
+        world.query_one(Query {
+            endpoint: self.endpoint.clone(),
+            database: database.map(ToOwned::to_owned),
+            statements,
+            deadline: READ_DEADLINE,
+            max_rows: MAX_ROWS,
+        })
+    }
+
     /// Statements that write to a database, or to none in particular. They run only on a server that is primary in the same session.
     pub fn execution(&self, database: Option<&str>, statements: Vec<Statement>) -> Execution {
         let guard = self

@@ -6,10 +6,10 @@
 use std::{fmt::Display, time::Duration};
 
 use crds::{CleanupPolicy, DoltDB, DoltDBRef, FieldError, Kind, Object, SqlTemplate};
-use sdk::{Conditions, EffectFailure, Execution, Failure, Plan, Request, Severity, Typed, Verdict, World};
+use sdk::{Conditions, EffectFailure, Execution, Failure, Plan, Request, Severity, Statement, Typed, Verdict, World};
 use serde_json::{Value as Json, json};
 
-use crate::{Obstacle, Primary, READY, Settings, find_primary, report, resolve};
+use crate::{Answers, Obstacle, Primary, READY, Settings, find_primary, report, resolve};
 
 /// The least time between two tries, whatever the user says.
 const LEAST: Duration = Duration::from_secs(1);
@@ -44,12 +44,12 @@ impl<'a> Round<'a> {
         resolve(self.world, &self.request.object.header.namespace, self.doltdb)
     }
 
-    /// The server that takes the writes of a DoltDB.
+    /// The server that takes the writes of a DoltDB, and what it answers to the `first` statements.
     ///
     /// # Errors
     /// What is awaited.
-    pub fn primary_of(&self, target: &Typed<DoltDB>) -> Result<Primary, Obstacle> {
-        find_primary(self.world, target, &self.settings.cluster_domain)
+    pub fn primary_of(&self, target: &Typed<DoltDB>, first: Vec<Statement>) -> Result<(Primary, Answers), Obstacle> {
+        find_primary(self.world, target, &self.settings.cluster_domain, first)
             .map_err(|obstacle| Obstacle { retry: self.retry_interval().or(obstacle.retry), ..obstacle })
     }
 

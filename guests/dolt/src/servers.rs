@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::{DoltDBSpec, DoltDBStatus, names};
-use sdk::{Credentials, Endpoint, Query, Statement, Tls};
+use sdk::{Credentials, Endpoint, Tls};
 
 /// Time for reading from a server, connecting included, in milliseconds. A server that takes longer counts as not there.
 pub const READ_DEADLINE: u64 = 3_000;
@@ -91,11 +91,6 @@ fn tls(spec: &DoltDBSpec, status: &DoltDBStatus) -> Option<Tls> {
 
 fn known_by(secret: &str, plaintext: bool) -> Tls {
     Tls { secret: secret.to_owned(), key: names::CA_CERTIFICATE_KEY.to_owned(), plaintext }
-}
-
-/// A query with the deadline that reads have.
-pub(crate) fn read(endpoint: Endpoint, statements: Vec<Statement>) -> Query {
-    Query { endpoint, database: None, statements, deadline: READ_DEADLINE, max_rows: 100 }
 }
 
 #[cfg(test)]

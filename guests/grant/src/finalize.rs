@@ -5,7 +5,7 @@ use dolt::{Round, keep};
 use sdk::{Failure, Plan, Typed};
 
 use crate::{
-    held,
+    first_question, held,
     holding::{Holdings, wanted},
     observe, others, status, validate,
     work::executions,
@@ -22,11 +22,11 @@ pub(crate) fn finalize(round: &Round<'_>, grant: &Typed<Grant>, mut given: Holdi
     if given.is_empty() && validate::mistakes(&grant.body.spec).is_empty() {
         given.extend([wanted(&grant.body.spec)]);
     }
-    let primary = match round.primary_of(&target) {
-        Ok(primary) => primary,
+    let (primary, answers) = match round.primary_of(&target, first_question(&given)) {
+        Ok(found) => found,
         Err(obstacle) => return round.blocked(&obstacle, status(&given)),
     };
-    let observed = match observe(round.world, &primary, &given) {
+    let observed = match observe(round.world, &primary, answers, &given) {
         Ok(observed) => observed,
         Err(error @ observe::ObserveError::Own) => {
             let mut plan = Plan::new();

@@ -12,8 +12,8 @@ mod validate;
 mod work;
 
 use crds::{API_VERSION, DoltDB, DoltDBRef, Grant, User, names::FINALIZER_GRANT, names::LABEL_ACCOUNT};
-use dolt::{Account, Claim, Obstacle, Primary, Round, claims, invalid_spec, is_about, name_for};
-use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Typed, World, kind};
+use dolt::{Account, Answers, Claim, Obstacle, Primary, Round, claims, invalid_spec, is_about, name_for};
+use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Statement, Typed, World, kind};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -55,20 +55,23 @@ impl Reconciler for GrantReconciler {
         if let Some(obstacle) = invalid_spec(&validate::mistakes(spec)) {
             return round.blocked(&obstacle, status(&given));
         }
-        let target = round.target()?;
-        match target.and_then(|target| round.primary_of(&target).map(|primary| (target, primary))) {
-            Ok((target, primary)) => work(&round, &target, &grant, &primary, given),
+        match round.target()? {
+            Ok(target) => work(&round, &target, &grant, given),
             Err(obstacle) => round.blocked(&obstacle, status(&given)),
         }
     }
 }
 
 /// Compares, and writes what differs.
-fn work(round: &Round<'_>, target: &Typed<DoltDB>, grant: &Typed<Grant>, primary: &Primary, given: Holdings) -> Result<Plan, Failure> {
+fn work(round: &Round<'_>, target: &Typed<DoltDB>, grant: &Typed<Grant>, given: Holdings) -> Result<Plan, Failure> {
     let (key, privileges) = holding::wanted(&grant.body.spec);
     let mut concern = given.clone();
     concern.entry(key.clone()).or_default().extend(&privileges);
-    let observed = match observe(round.world, primary, &concern) {
+    let (primary, answers) = match round.primary_of(target, first_question(&concern)) {
+        Ok(found) => found,
+        Err(obstacle) => return round.blocked(&obstacle, status(&given)),
+    };
+    let observed = match observe(round.world, &primary, answers, &concern) {
         Ok(observed) => observed,
         Err(ObserveError::Own) => return round.blocked(&own_account(&key.0), status(&given)),
         Err(error) => return round.blocked(&round.unreadable(error), status(&given)),
@@ -89,20 +92,27 @@ fn work(round: &Round<'_>, target: &Typed<DoltDB>, grant: &Typed<Grant>, primary
         }
         _ => Holdings::new(),
     };
-    let work = work::executions(primary, &giving, &taking, &observed);
+    let work = work::executions(&primary, &giving, &taking, &observed);
     // What may have been given is remembered before it is, and until it is seen to be gone.
     let remembered = if work.is_empty() { Holdings::from([(key, privileges)]) } else { concern };
     round.work(FINALIZER_GRANT, work, status(&remembered), "Created")
 }
 
-/// What each of the accounts has.
-fn observe(world: &dyn World, primary: &Primary, concern: &Holdings) -> Result<Observations, ObserveError> {
+/// Asks about the first of the accounts, which is the only one unless another was in the spec before.
+fn first_question(concern: &Holdings) -> Vec<Statement> {
+    concern.keys().next().map(|(account, _)| Observed::question(account)).unwrap_or_default()
+}
+
+/// What each of the accounts has. `first` are the answers to [`first_question`].
+fn observe(world: &dyn World, primary: &Primary, first: Answers, concern: &Holdings) -> Result<Observations, ObserveError> {
     let mut observed = Observations::new();
+    let mut first = Some(first);
     for (account, _) in concern.keys() {
         if !observed.contains_key(account) {
             let of_concern = |((of, _), privileges): &(&(Account, Place), &Privileges)| of == account && privileges.contains(GRANT_OPTION);
             let options: Vec<&Place> = concern.iter().filter(of_concern).map(|((_, place), _)| place).collect();
-            observed.insert(account.clone(), Observed::of(world, primary, account, &options)?);
+            let answers = first.take().unwrap_or_else(|| primary.ask(world, None, Observed::question(account)));
+            observed.insert(account.clone(), Observed::of(world, primary, answers, account, &options)?);
         }
     }
     Ok(observed)

@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use dolt::{Account, Primary, READ_DEADLINE};
-use sdk::{AnswerError, Query, Rows, RowsExt, SqlError, Statement, World, sql, value};
+use dolt::{Account, Answers, Primary};
+use sdk::{AnswerError, RowsExt, SqlError, Statement, World, sql, value};
 
 use crate::{
     holding::Place,
     privilege::{GRANT_OPTION, Level, Privileges, is_dynamic, named},
 };
 
-/// Rows that one statement may give. An account with privileges in so many places is no ordinary one.
-const MAX_ROWS: u32 = 10_000;
 /// What the server says where there is no account, with a number that stands for anything.
 const NO_ACCOUNT: &str = "There is no such grant defined";
 
@@ -55,11 +53,22 @@ impl From<AnswerError> for ObserveError {
 }
 
 impl Observed {
-    /// What the account holds; none where there is no such account. `options` are the places where the grant option is of concern: it is shown
-    /// beside other privileges only, so it is looked for where there are none.
-    pub(crate) fn of(world: &dyn World, primary: &Primary, account: &Account, options: &[&Place]) -> Result<Option<Self>, ObserveError> {
+    /// Asks what an account holds.
+    pub(crate) fn question(account: &Account) -> Vec<Statement> {
         let [name, host] = account.arguments();
-        let answers = match ask(world, primary, vec![sql!("SELECT CURRENT_USER()"), sql!("SHOW GRANTS FOR ?@?", name, host)]) {
+        vec![sql!("SELECT CURRENT_USER()"), sql!("SHOW GRANTS FOR ?@?", name, host)]
+    }
+
+    /// What the account holds, by the answers to [`Self::question`]; none where there is no such account. `options` are the places where the
+    /// grant option is of concern: it is shown beside other privileges only, so it is looked for where there are none.
+    pub(crate) fn of(
+        world: &dyn World,
+        primary: &Primary,
+        answers: Answers,
+        account: &Account,
+        options: &[&Place],
+    ) -> Result<Option<Self>, ObserveError> {
+        let answers = match answers {
             Ok(answers) => answers,
             Err(error) if error.message.contains(NO_ACCOUNT) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -74,7 +83,7 @@ impl Observed {
         let Some(mut observed) = Self::read(&lines, account) else { return Ok(None) };
         let alone: Vec<&Place> = options.iter().copied().filter(|place| observed.at(place).is_empty()).collect();
         if !alone.is_empty() {
-            let answers = ask(world, primary, alone.iter().map(|place| option_alone(account, place)).collect())?;
+            let answers = primary.ask(world, None, alone.iter().map(|place| option_alone(account, place)).collect())?;
             for (place, rows) in alone.iter().zip(&answers) {
                 if rows.cell(0, 0)?.is_some() {
                     observed.held.entry(place.shown()).or_default().insert(GRANT_OPTION);
@@ -139,10 +148,6 @@ fn option_alone(account: &Account, place: &Place) -> Statement {
             value("%Grant%")
         ),
     }
-}
-
-fn ask(world: &dyn World, primary: &Primary, statements: Vec<Statement>) -> Result<Vec<Rows>, SqlError> {
-    world.query_one(Query { endpoint: primary.endpoint.clone(), database: None, statements, deadline: READ_DEADLINE, max_rows: MAX_ROWS })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use dolt::{Account, Round, heir, keep};
 use sdk::{Failure, Plan, Typed, sql};
 
 use crate::{
-    observe::{ObserveError, is_there},
+    observe::{ObserveError, is_there, is_there_question},
     password,
 };
 
@@ -28,11 +28,11 @@ pub(crate) fn finalize(round: &Round<'_>, user: &Typed<User>, account: &Account)
     if let Some(heir) = heir(round.world, &target, user)? {
         return Ok(keeping(&format!("{heir} is about it too")));
     }
-    let primary = match round.primary_of(&target) {
-        Ok(primary) => primary,
+    let (primary, answers) = match round.primary_of(&target, is_there_question(account)) {
+        Ok(found) => found,
         Err(obstacle) => return round.blocked(&obstacle, password::kept(user)),
     };
-    let work = match is_there(round.world, &primary, account) {
+    let work = match is_there(answers, account) {
         Ok(false) => Vec::new(),
         Ok(true) => {
             let [name, host] = account.arguments();

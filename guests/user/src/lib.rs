@@ -9,7 +9,7 @@ mod password;
 mod validate;
 
 use crds::{API_VERSION, User, names::FINALIZER_USER};
-use dolt::{Account, Obstacle, Primary, Round, conflict, invalid_spec, mark};
+use dolt::{Account, Answers, Obstacle, Primary, Round, conflict, invalid_spec, mark};
 use sdk::{Description, Failure, Permission, Plan, Reconciler, Request, Severity, Statement, Typed, World, kind, secret, sql};
 
 use crate::{
@@ -56,14 +56,14 @@ impl Reconciler for UserReconciler {
             return Ok(plan);
         }
         match prepare(&round, &user, &account)? {
-            Ok((digest, primary)) => work(&round, &user, &account, &digest, &primary),
+            Ok((digest, primary, answers)) => work(&round, &user, &account, &digest, (&primary, answers)),
             Err(obstacle) => round.blocked(&obstacle, password::kept(&user)),
         }
     }
 }
 
 /// What the work takes, if nothing is in the way.
-fn prepare(round: &Round<'_>, user: &Typed<User>, account: &Account) -> Result<Result<(Digest, Primary), Obstacle>, Failure> {
+fn prepare(round: &Round<'_>, user: &Typed<User>, account: &Account) -> Result<Result<(Digest, Primary, Answers), Obstacle>, Failure> {
     let target = match round.target()? {
         Ok(target) => target,
         Err(obstacle) => return Ok(Err(obstacle)),
@@ -75,12 +75,19 @@ fn prepare(round: &Round<'_>, user: &Typed<User>, account: &Account) -> Result<R
         Ok(digest) => digest,
         Err(obstacle) => return Ok(Err(obstacle)),
     };
-    Ok(round.primary_of(&target).map(|primary| (digest, primary)))
+    let found = round.primary_of(&target, Observed::question(account, &digest));
+    Ok(found.map(|(primary, answers)| (digest, primary, answers)))
 }
 
 /// Compares, and writes what differs.
-fn work(round: &Round<'_>, user: &Typed<User>, account: &Account, digest: &Digest, primary: &Primary) -> Result<Plan, Failure> {
-    let observed = match Observed::of(round.world, primary, account, digest) {
+fn work(
+    round: &Round<'_>,
+    user: &Typed<User>,
+    account: &Account,
+    digest: &Digest,
+    (primary, answers): (&Primary, Answers),
+) -> Result<Plan, Failure> {
+    let observed = match Observed::read(answers, account) {
         Ok(observed) => observed,
         Err(ObserveError::Own) => return round.blocked(&own_account(account), password::kept(user)),
         Err(error) => return round.blocked(&round.unreadable(error), password::kept(user)),

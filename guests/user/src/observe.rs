@@ -1,12 +1,9 @@
 //! What is on the server.
 
-use dolt::{Account, Primary, READ_DEADLINE};
-use sdk::{AnswerError, Query, Rows, RowsExt, SqlError, Statement, World, sql, value};
+use dolt::{Account, Answers};
+use sdk::{AnswerError, Rows, RowsExt, SqlError, Statement, sql, value};
 
 use crate::password::Digest;
-
-/// Rows that one statement may give.
-const MAX_ROWS: u32 = 10;
 
 /// The account, as far as it is of concern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,8 +46,8 @@ impl From<AnswerError> for ObserveError {
 }
 
 impl Observed {
-    /// The account with a digest of what the server stores of its password, salted with the digest of the one that is wanted.
-    pub(crate) fn of(world: &dyn World, primary: &Primary, account: &Account, digest: &Digest) -> Result<Self, ObserveError> {
+    /// Asks for the account with a digest of what the server stores of its password, salted with the digest of the one that is wanted.
+    pub(crate) fn question(account: &Account, digest: &Digest) -> Vec<Statement> {
         let [name, host] = account.arguments();
         let stored = sql!(
             "SELECT SHA2(CONCAT(?, plugin, authentication_string), 256) FROM mysql.user WHERE user = ? AND BINARY host = ?",
@@ -58,7 +55,12 @@ impl Observed {
             name,
             host
         );
-        let rows = ask(world, primary, account, stored)?;
+        vec![own_account(), stored]
+    }
+
+    /// Reads the answers to [`Self::question`].
+    pub(crate) fn read(answers: Answers, account: &Account) -> Result<Self, ObserveError> {
+        let rows = not_own(answers, account)?;
         let password = match rows.cell(0, 0)? {
             None => None,
             Some(cell) if cell.is_null() => Some(String::new()),
@@ -68,22 +70,24 @@ impl Observed {
     }
 }
 
-/// Whether there is such an account.
-pub(crate) fn is_there(world: &dyn World, primary: &Primary, account: &Account) -> Result<bool, ObserveError> {
+/// Asks whether there is such an account.
+pub(crate) fn is_there_question(account: &Account) -> Vec<Statement> {
     let [name, host] = account.arguments();
-    let rows = ask(world, primary, account, sql!("SELECT user FROM mysql.user WHERE user = ? AND BINARY host = ?", name, host))?;
-    Ok(rows.cell(0, 0)?.is_some())
+    vec![own_account(), sql!("SELECT user FROM mysql.user WHERE user = ? AND BINARY host = ?", name, host)]
 }
 
-/// The rows of a statement about an account that is not the operator's own.
-fn ask(world: &dyn World, primary: &Primary, account: &Account, statement: Statement) -> Result<Rows, ObserveError> {
-    let mut answers = world.query_one(Query {
-        endpoint: primary.endpoint.clone(),
-        database: None,
-        statements: vec![sql!("SELECT CURRENT_USER()"), statement],
-        deadline: READ_DEADLINE,
-        max_rows: MAX_ROWS,
-    })?;
+/// Reads the answers to [`is_there_question`].
+pub(crate) fn is_there(answers: Answers, account: &Account) -> Result<bool, ObserveError> {
+    Ok(not_own(answers, account)?.cell(0, 0)?.is_some())
+}
+
+fn own_account() -> Statement {
+    sql!("SELECT CURRENT_USER()")
+}
+
+/// The rows about an account, unless it is the operator's own.
+fn not_own(answers: Answers, account: &Account) -> Result<Rows, ObserveError> {
+    let mut answers = answers?;
     let rows = answers.pop().ok_or(AnswerError::NoColumn(0))?;
     match answers.first().map(|own| own.cell(0, 0)).transpose()?.flatten() {
         Some(own) if own.text()? == account.plain() => Err(ObserveError::Own),
