@@ -5,7 +5,7 @@ mod replication;
 mod server;
 mod status;
 mod storage;
-mod validate;
+pub(crate) mod validate;
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub struct DoltDBSpec {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub image_pull_secrets: Vec<LocalObjectReference>,
     /// Number of servers, each with a volume of its own. Default: 1. More than one is useful with `replication.enabled` only: without it
-    /// they are independent servers behind one Service.
+    /// they are independent servers behind one Service. At most 50 can replicate.
     pub replicas: i32,
     /// Size and handling of the volumes.
     pub storage: Storage,
@@ -151,9 +151,9 @@ impl Default for DoltDBSpec {
 }
 
 impl DoltDBSpec {
-    /// Number of servers, at least one.
+    /// Number of servers, at least one, and no more than there may be: a number beyond that is a mistake, and nobody counts so far.
     pub fn replicas(&self) -> i32 {
-        self.replicas.max(1)
+        self.replicas.clamp(1, validate::MOST)
     }
 
     /// `spec.replication` with its defaults.

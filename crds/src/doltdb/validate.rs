@@ -10,6 +10,14 @@ const MCP: &str = "spec.server.mcpServer.port";
 const REQUIRED: &str = "spec.server.listener.tls.required";
 const METRICS: &str = "spec.server.metrics.port";
 const INDEX: &str = "spec.replication.primary.podIndex";
+const REPLICAS: &str = "spec.replicas";
+
+/// The most servers that can replicate: the configurations, in which each names all others, have to fit into one ConfigMap.
+pub(crate) const MOST_REPLICATED: i32 = 50;
+/// The most servers of their own, for the same reason.
+pub(crate) const MOST: i32 = 500;
+/// That reason.
+pub(crate) const TOO_MANY: &str = "the configuration of all servers has to fit into one ConfigMap";
 
 impl DoltDBSpec {
     /// All mistakes in the spec, each naming its field; empty when it can be reconciled.
@@ -25,6 +33,10 @@ impl DoltDBSpec {
         } else if replication.enabled && !(0..self.replicas()).contains(&replication.pod_index) {
             let problem = format!("must be 0 or more and less than spec.replicas ({})", self.replicas());
             found.push(FieldError::new(INDEX, replication.pod_index, problem));
+        }
+        let most = if replication.enabled { MOST_REPLICATED } else { MOST };
+        if self.replicas > most {
+            found.push(FieldError::new(REPLICAS, self.replicas, format!("must be at most {most}: {TOO_MANY}")));
         }
         let delay = self.replication.as_ref().and_then(|replication| replication.primary.as_ref()?.failover_delay.as_deref());
         if let Some(Err(error)) = delay.map(|delay| parse_duration(FAILOVER_DELAY, delay)) {
@@ -90,6 +102,10 @@ mod tests {
     #[case::one_replica(json!({"replication": {"enabled": true}}), &["spec.replication.enabled"])]
     #[case::index_too_large(json!({"replicas": 2, "replication": {"enabled": true, "primary": {"podIndex": 2}}}), &[INDEX])]
     #[case::index_negative(json!({"replicas": 2, "replication": {"enabled": true, "primary": {"podIndex": -1}}}), &[INDEX])]
+    #[case::many(json!({"replicas": 50, "replication": {"enabled": true}}), &[])]
+    #[case::too_many(json!({"replicas": 51, "replication": {"enabled": true}}), &[REPLICAS])]
+    #[case::many_of_their_own(json!({"replicas": 500}), &[])]
+    #[case::too_many_of_their_own(json!({"replicas": 501}), &[REPLICAS])]
     #[case::index_unused(json!({"replicas": 1, "replication": {"enabled": false, "primary": {"podIndex": 2}}}), &[])]
     #[case::delay(json!({"replication": {"primary": {"failoverDelay": "soon"}}}), &["spec.replication.primary.failoverDelay"])]
     #[case::size(json!({"storage": {"size": "large"}}), &["spec.storage.size"])]

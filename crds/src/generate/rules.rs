@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::GenerateError;
 use super::schema::{Definitions, int_or_string, quantity};
+use crate::doltdb::validate::{MOST, MOST_REPLICATED, TOO_MANY};
 
 /// A duration as Go reads it.
 const DURATION: &str = "^[-+]?(0|(([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$";
@@ -42,7 +43,7 @@ fn port() -> Value {
 fn doltdb() -> Vec<Rule> {
     let mut rules = vec![
         ("DoltDBSpec", "", required(&["engineVersion", "storage"])),
-        ("DoltDBSpec", "replicas", json!({"minimum": 1})),
+        ("DoltDBSpec", "replicas", json!({"minimum": 1, "maximum": MOST})),
         ("DoltDBSpec", "maxConnections", json!({"minimum": 10})),
         ("DoltDBSpec", "terminationGracePeriodSeconds", json!({"minimum": 0})),
         ("DoltDBSpec", "allowedNamespaces", json!({"maxItems": 100, "x-kubernetes-list-type": "set"})),
@@ -76,13 +77,18 @@ fn doltdb() -> Vec<Rule> {
 
 /// Checks between fields of a DoltDB. All of them stand on the spec: a rule further down would also be run on the
 /// defaults of missing parents, before their members have got theirs.
-fn doltdb_checks() -> [Value; 9] {
+fn doltdb_checks() -> [Value; 10] {
     const REPLICATED: &str = "self.?replication.?enabled.orValue(false)";
     [
         cel_at(
             ".replication.enabled",
             &format!("!{REPLICATED} || self.replicas > 1"),
             "replication cannot be enabled with a single replica; set replicas > 1 or disable replication",
+        ),
+        cel_at(
+            ".replicas",
+            &format!("!{REPLICATED} || self.replicas <= {MOST_REPLICATED}"),
+            &format!("at most {MOST_REPLICATED} servers can replicate, since {TOO_MANY}"),
         ),
         cel_at(
             ".replication.primary.podIndex",
