@@ -1,6 +1,9 @@
 //! What is there: the DoltDB's primary, its claims with their snapshot classes, and the snapshots that were taken.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use crds::{CleanupPolicy, DoltDB, Snapshot, names};
 use dolt::Obstacle;
@@ -130,8 +133,10 @@ impl Observed {
         let claims: BTreeMap<String, Claim> =
             world.select_as::<Claim>(&selector)?.into_iter().map(|claim| (claim.header.name.clone(), claim.body)).collect();
         let (mut volumes, mut unbound) = (Vec::new(), Vec::new());
-        // The primary may be among those that are about to go.
-        for ordinal in 0..spec_of.replicas().max(primary + 1) {
+        // The primary may be among those that are about to go. (How many these are is not counted: an index in a status may be anything.)
+        let going = claims.keys().filter_map(|name| names::ordinal(name)).filter(|ordinal| *ordinal < primary).chain([primary]);
+        let ordinals: BTreeSet<i32> = (0..spec_of.replicas()).chain(going.filter(|ordinal| *ordinal >= 0)).collect();
+        for ordinal in ordinals {
             let name = names::data_claim(doltdb, ordinal);
             let Some(claim) = claims.get(&name).filter(|claim| claim.status.phase == "Bound") else {
                 unbound.push((ordinal, name));
