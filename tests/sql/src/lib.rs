@@ -4,6 +4,7 @@
 
 mod cluster;
 mod proxy;
+mod scene;
 mod server;
 mod stage;
 
@@ -21,8 +22,9 @@ use host::{
 pub use self::{
     cluster::Cluster,
     proxy::Proxy,
+    scene::{Scene, cross},
     server::{Server, free_port},
-    stage::{Stage, cross, here},
+    stage::Stage,
 };
 
 /// Secrets of the namespace `ns`, in memory: by `secret/key`.

@@ -1,35 +1,22 @@
-//! Reconcilers at work on a real server: their objects and Secrets are in memory, their SQL goes through the host's room. A plan is carried out
-//! as the host does it, and the next round follows until a plan changes nothing.
+//! Reconcilers at work on a real server. A plan is carried out as the host does it, and the next round follows until a plan changes nothing.
 
 use std::time::Duration;
 
 use host::{contract, sql::ExecuteError, tasks::Work};
 use sdk::{
-    Effect, EffectFailure, FailureKind, Level, Object, ObjectRef, Outcome, Page, Query, ReadError, Reconciler, Rows, SecretDigest,
-    Selection, SqlError, Task, World,
+    Effect, EffectFailure, FailureKind, Outcome, Reconciler, Rows, SqlError, Task,
     testkit::{Fixture, value_to_json},
 };
-use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
-use tokio::{runtime::Handle, sync::oneshot, task::block_in_place, time::Instant};
+use tokio::{sync::oneshot, time::Instant};
 
-use crate::{Room, endpoint};
+use crate::{
+    Room,
+    scene::{Scene, cross, here},
+};
 
 /// More rounds than any object needs.
 const ROUNDS: u32 = 20;
-
-/// The same record on the other side of the boundary.
-///
-/// # Panics
-/// When the sides differ.
-pub fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
-    serde_json::from_value(serde_json::to_value(value).expect("records of the contract serialise")).expect("both sides serialise alike")
-}
-
-/// The endpoint on this machine, as root, that is known by what the other is known by.
-pub fn here(port: u16, other: contract::Endpoint) -> contract::Endpoint {
-    contract::Endpoint { tls: other.tls, ..endpoint(port, "root") }
-}
 
 /// A namespace `ns` with a DoltDB `dolt` without replication, whose one server is at a port of this machine.
 pub struct Stage {
@@ -40,12 +27,6 @@ pub struct Stage {
     secrets: Vec<(String, String)>,
     tasks: Vec<Json>,
     last: Option<Outcome>,
-}
-
-struct Scene<'a> {
-    fixture: Fixture,
-    room: &'a Room,
-    port: u16,
 }
 
 impl Stage {
@@ -113,9 +94,8 @@ impl Stage {
             let secrets: Vec<Json> =
                 self.secrets.iter().map(|(name, value)| json!({"namespace": "ns", "name": name, "data": {"password": value}})).collect();
             let scene = json!({"object": object, "objects": self.objects, "secrets": secrets, "tasks": self.tasks}).to_string();
-            let scene = Scene { fixture: Fixture::parse(&scene).expect("it is a fixture"), room: &self.room, port: self.port };
-            let request = sdk::Request { last: self.last.take(), ..scene.fixture.request() };
-            let plan = block_in_place(|| R::reconcile(&scene, &request)).expect("it can decide");
+            let fixture = Fixture::parse(&scene).expect("it is a fixture");
+            let plan = Scene::new(fixture, &self.room, |_| self.port).plan::<R>(self.last.take());
             let before = self.find(kind, name).cloned();
             let mut done = 0;
             let mut failure = None;
@@ -201,35 +181,4 @@ impl Stage {
         }
         state
     }
-}
-
-impl World for Scene<'_> {
-    fn get(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Object>, ReadError> {
-        self.fixture.get(object, fields)
-    }
-
-    fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
-        self.fixture.select(selection)
-    }
-
-    fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        self.fixture.secret(namespace, name)
-    }
-
-    fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        let mut queries: Vec<contract::Query> = queries.iter().map(cross).collect();
-        queries.iter_mut().for_each(|query| query.endpoint = here(self.port, query.endpoint.clone()));
-        let answers = Handle::current().block_on(self.room.sql.query_all(&queries));
-        answers.iter().map(|answer| answer.as_ref().map(cross).map_err(cross)).collect()
-    }
-
-    fn tasks(&self) -> Vec<sdk::TaskState> {
-        self.fixture.tasks()
-    }
-
-    fn now(&self) -> sdk::Timestamp {
-        self.fixture.now()
-    }
-
-    fn log(&self, _: Level, _: &str, _: &[(&str, String)]) {}
 }

@@ -14,12 +14,12 @@ use host::{
 use mysql_async::{Conn, OptsBuilder, SslOpts, prelude::Queryable};
 use rstest::rstest;
 use sdk::{
-    Effect, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Rows, SecretDigest, Selection, SqlError, World,
+    Effect, Plan,
     testkit::{Fixture, run},
 };
 use serde_json::{Value as Json, json};
-use sql_tests::{Cluster, Proxy, Room, Server, Stage, cross, endpoint, execution, here, query, sql};
-use tokio::{runtime::Handle, sync::oneshot, task::block_in_place, time::Instant};
+use sql_tests::{Cluster, Proxy, Room, Scene, Server, Stage, endpoint, execution, query, sql};
+use tokio::{sync::oneshot, time::Instant};
 use user::UserReconciler;
 
 fn folder() -> String {
@@ -74,65 +74,21 @@ async fn ask(room: &Room, endpoint: Endpoint) -> Result<contract::Value, contrac
     room.sql.query(&question).await.map(|mut answers| answers.remove(0).rows.remove(0).remove(0))
 }
 
-/// The reconciler of DoltDB sees pods out of a case, and asks real servers through the host's room.
-struct Scene<'a> {
-    fixture: Fixture,
-    room: &'a Room,
-    servers: &'a Cluster,
+/// The pods of a case say of their servers what `tls` says.
+fn scene<'a>(room: &'a Room, servers: &'a Cluster, tls: Option<&str>) -> Scene<'a> {
+    let mut fixture = case("pods_are_labelled_by_what_their_servers_say.yaml");
+    if let Some(tls) = tls {
+        let required = tls.ends_with("required");
+        fixture.object["spec"]["server"]["listener"]["tls"] = json!({"secretName": "certificates", "required": required});
+        for pod in fixture.objects.iter_mut().filter(|object| object["kind"] == "Pod") {
+            pod["metadata"]["annotations"]["k8s.dolthub.com/listener-tls"] = json!(tls);
+        }
+    }
+    Scene::new(fixture, room, |host| servers.servers[usize::from(host.starts_with("demo-1."))].port)
 }
 
-impl<'a> Scene<'a> {
-    /// The pods say of their servers what `tls` says.
-    fn new(room: &'a Room, servers: &'a Cluster, tls: Option<&str>) -> Self {
-        let mut fixture = case("pods_are_labelled_by_what_their_servers_say.yaml");
-        if let Some(tls) = tls {
-            let required = tls.ends_with("required");
-            fixture.object["spec"]["server"]["listener"]["tls"] = json!({"secretName": "certificates", "required": required});
-            for pod in fixture.objects.iter_mut().filter(|object| object["kind"] == "Pod") {
-                pod["metadata"]["annotations"]["k8s.dolthub.com/listener-tls"] = json!(tls);
-            }
-        }
-        Self { fixture, room, servers }
-    }
-
-    fn plan(&self) -> Plan {
-        let request = self.fixture.request();
-        block_in_place(|| <DoltDBReconciler as sdk::Reconciler>::reconcile(self, &request)).expect("it can decide")
-    }
-}
-
-impl World for Scene<'_> {
-    fn get(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Object>, ReadError> {
-        self.fixture.get(object, fields)
-    }
-
-    fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
-        self.fixture.select(selection)
-    }
-
-    fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        self.fixture.secret(namespace, name)
-    }
-
-    fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        let mut queries: Vec<contract::Query> = queries.iter().map(cross).collect();
-        for query in &mut queries {
-            let server = usize::from(query.endpoint.host.starts_with("demo-1."));
-            query.endpoint = here(self.servers.servers[server].port, query.endpoint.clone());
-        }
-        let answers = Handle::current().block_on(self.room.sql.query_all(&queries));
-        answers.iter().map(|answer| answer.as_ref().map(cross).map_err(cross)).collect()
-    }
-
-    fn tasks(&self) -> Vec<sdk::TaskState> {
-        self.fixture.tasks()
-    }
-
-    fn now(&self) -> sdk::Timestamp {
-        self.fixture.now()
-    }
-
-    fn log(&self, _: Level, _: &str, _: &[(&str, String)]) {}
+fn planned(scene: &Scene<'_>) -> Plan {
+    scene.plan::<DoltDBReconciler>(None)
 }
 
 /// The roles by which the pods are labelled.
@@ -166,26 +122,26 @@ const ROLES: [&str; 2] = ["standby", "primary"];
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_primary_labels_tls_insecure_against_plaintext_server() {
     let (servers, room) = (Cluster::start(&ROLES).await, room("ca.crt"));
-    let plan = Scene::new(&room, &servers, Some("certificates")).plan();
+    let plan = planned(&scene(&room, &servers, Some("certificates")));
     assert_eq!(labels(&plan), []);
     assert!(ready(&plan).contains("no connection: the server offers no tls, and without it is not allowed"), "{}", ready(&plan));
     // Pods that say that they have none are asked without it, whatever the spec wants by now.
-    let mut scene = Scene::new(&room, &servers, None);
-    scene.fixture.object["spec"]["server"]["listener"]["tls"] = json!({"secretName": "certificates"});
-    assert_eq!(labels(&scene.plan()), both());
+    let mut pods = scene(&room, &servers, None);
+    pods.fixture.object["spec"]["server"]["listener"]["tls"] = json!({"secretName": "certificates"});
+    assert_eq!(labels(&planned(&pods)), both());
 }
 
 /// The servers require TLS, and nothing is known of that.
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_primary_labels_tls_insecure_against_tls_required() {
     let (servers, room) = (Cluster::with_listeners(&ROLES, &listener(true, "tls")).await, room("ca.crt"));
-    let plan = Scene::new(&room, &servers, None).plan();
+    let plan = planned(&scene(&room, &servers, None));
     assert_eq!(labels(&plan), []);
     let words = "no connection: the server takes connections by tls only, and this one is in plain text";
     assert!(ready(&plan).contains(words), "{}", ready(&plan));
     // The certificate is looked at in any case: there is no such thing as TLS with just anybody.
     room.keys.set("certificates/ca.crt", &certificate("other-ca.crt"));
-    assert_eq!(labels(&Scene::new(&room, &servers, Some("certificates required")).plan()), []);
+    assert_eq!(labels(&planned(&scene(&room, &servers, Some("certificates required")))), []);
 }
 
 #[rstest]
@@ -194,14 +150,14 @@ async fn apply_primary_labels_tls_insecure_against_tls_required() {
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_primary_labels_tls_ca(#[case] required: bool, #[case] pods: &str) {
     let (servers, room) = (Cluster::with_listeners(&ROLES, &listener(required, "tls")).await, room("ca.crt"));
-    assert_eq!(labels(&Scene::new(&room, &servers, Some(pods)).plan()), both());
+    assert_eq!(labels(&planned(&scene(&room, &servers, Some(pods)))), both());
 }
 
 /// The certificate is for another name.
 #[tokio::test(flavor = "multi_thread")]
 async fn apply_primary_labels_wrong_tls_server_name() {
     let (servers, room) = (Cluster::with_listeners(&ROLES, &listener(false, "elsewhere")).await, room("ca.crt"));
-    let plan = Scene::new(&room, &servers, Some("certificates")).plan();
+    let plan = planned(&scene(&room, &servers, Some("certificates")));
     assert_eq!(labels(&plan), []);
     let words = "no connection: the server's certificate is not for 127.0.0.1, but for elsewhere.example.com, *.example.org";
     assert!(ready(&plan).contains(words), "{}", ready(&plan));
