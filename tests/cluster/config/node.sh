@@ -8,6 +8,11 @@ bin="{{BIN}}"
 export PATH="$bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 hostname "{{NAME}}"
 
+# Where processors are shared out: the node's programs have their part, pods have theirs.
+for procs in /sys/fs/cgroup{/cpu,}{{CGROUP}}/system/cgroup.procs; do
+  [ -e "$procs" ] && echo $$ > "$procs"
+done
+
 # Containers must see mounts that the kubelet makes later, so propagation is shared, but only inside.
 mount --make-rprivate /
 mount --make-rshared /

@@ -27,7 +27,14 @@ pub(crate) fn hierarchies() -> Vec<PathBuf> {
     folders.filter(|folder| folder.join("cgroup.procs").exists()).collect()
 }
 
-/// Makes the group in every hierarchy: the kubelet wants to find it.
+/// The group of the node's own programs, beside that of the pods.
+const SYSTEM: &str = "system";
+/// What a process alone has of the processors, in the old hierarchy and in the new.
+const SHARES: (&str, usize) = ("cpu.shares", 1024);
+const WEIGHT: (&str, usize) = ("cpu.weight", 100);
+
+/// Makes the group in every hierarchy: the kubelet wants to find it. The node's programs get one within it, so that pods have as much of the
+/// processors as on a node of their own; otherwise all pods together would have as much as one thread of the API server.
 ///
 /// # Errors
 /// When a group can't be made.
@@ -45,6 +52,13 @@ pub(crate) fn make(name: &str) -> Result<()> {
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if !unified() && root.join(file).exists() {
                 fs::write(group.join(file), fs::read(root.join(file))?)?;
+            }
+        }
+        for (file, alone) in [SHARES, WEIGHT] {
+            if group.join(file).exists() {
+                let processors = std::thread::available_parallelism().map_or(1, usize::from);
+                fs::write(group.join(file), (alone * processors).to_string())?;
+                fs::create_dir_all(group.join(SYSTEM))?;
             }
         }
     }
