@@ -8,6 +8,7 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use rustix::process::geteuid;
@@ -72,7 +73,9 @@ impl Cache {
         let scratch = tempfile::TempDir::with_prefix_in(".compiling-", &self.folder).map_err(failed("write into", &self.folder))?;
         let (source, compiled) = (scratch.path().join("component.wasm"), scratch.path().join("code.cwasm"));
         fs::write(&source, wasm).map_err(failed("write", &source))?;
+        let begun = Instant::now();
         compiler.compile(&source, &compiled).await?;
+        tracing::info!(digest, bytes = wasm.len(), ms = begun.elapsed().as_millis(), "a module was compiled");
         let code = code_digest(&compiled).map_err(failed("read", &compiled))?;
         let place = self.folder.join(format!("{}{code}.cwasm", self.prefix(digest)));
         fs::rename(&compiled, &place).map_err(failed("write", &place))?;

@@ -296,8 +296,10 @@ impl Desk {
                     self.work.spawn(async move {
                         let beside = active.as_deref().map(|active| (&active.guest, active.digest.as_str()));
                         let trial = Trial { slot: &slot, settings: &settings, stage: &stage, active: beside, candidate: &module.guest };
+                        let begun = Instant::now();
                         let shadow = trial.run().await;
-                        tracing::info!(slot, digest = module.digest, summary = shadow.summary(), "a module was tried");
+                        let ms = begun.elapsed().as_millis();
+                        tracing::info!(slot, digest = module.digest, ms, summary = shadow.summary(), "a module was tried");
                         Done::Shadow(module, shadow)
                     });
                 }
