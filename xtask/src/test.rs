@@ -134,7 +134,7 @@ fn without_cluster(cache: &Cache, wish: &Wish, modules: &Path, tally: &mut Tally
         None => units.args(NEED_TOOLS.iter().flat_map(|package| ["--exclude", package])),
     };
     if is_without_pip() {
-        tally.skipped.push("the example in Python (python3 with pip: apt-get install python3-pip)".to_owned());
+        tally.skipped.push("the example in Python, and a backup to S3 (python3 with pip: apt-get install python3-pip)".to_owned());
         units.env("WITHOUT_PIP", "1");
     }
     units.args(["--no-fail-fast", "--"]).args(&filter).env("MODULES_DIR", modules).env("XTASK", std::env::current_exe()?);

@@ -3,6 +3,7 @@
 //! `DOLT_BIN=/path/to/dolt cargo test --release -p sql-tests`
 
 mod cluster;
+mod moto;
 mod proxy;
 mod scene;
 mod server;
@@ -21,6 +22,7 @@ use host::{
 
 pub use self::{
     cluster::Cluster,
+    moto::Moto,
     proxy::Proxy,
     scene::{Scene, cross},
     server::{Server, free_port},

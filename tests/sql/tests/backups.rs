@@ -3,7 +3,7 @@
 use backup::BackupReconciler;
 use host::contract::Value;
 use serde_json::{Value as Json, json};
-use sql_tests::{Room, Server, Stage, execution, query, sql, text};
+use sql_tests::{Moto, Room, Server, Stage, execution, query, sql, text};
 
 /// Two databases, each with a branch and with rows that are not committed.
 async fn two_databases(server: &Server, room: &Room) {
@@ -106,4 +106,25 @@ async fn a_folder_is_restored_by_another_server() {
     let restore = sql("CALL dolt_backup(?, ?, ?)", [text("restore"), text(&url), text("shop_again")]);
     room.run(other.port, vec![restore]).await.expect("it is restored");
     assert_eq!(content(&room, server.port, "shop").await, content(&room, other.port, "shop_again").await);
+}
+
+/// `xtask test` says when this is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_has_the_same_data_afterwards_and_gives_it_back() {
+    if std::env::var_os("WITHOUT_PIP").is_some() {
+        return;
+    }
+    let moto = Moto::start(env!("CARGO_TARGET_TMPDIR")).await;
+    let (server, other) = (Server::with("", &moto.environment()).await, Server::with("", &moto.environment()).await);
+    let mut stage = Stage::new(server.port);
+    two_databases(&server, &stage.room).await;
+    let storage = json!({"s3": {"bucket": "bucket", "prefix": "nightly", "dynamoDBTable": "table"}});
+    stage.apply("Backup", "b", json!({"storage": storage, "backoffLimit": 2}));
+    assert_eq!(stage.settle::<BackupReconciler>("Backup", "b").await, 2, "{:?}", stage.says("Backup", "b"));
+    for name in ["shop", "stock"] {
+        let url = format!("aws://[table:bucket]/nightly/{name}");
+        let restore = sql("CALL dolt_backup(?, ?, ?)", [text("restore"), text(&url), text(name)]);
+        stage.room.run(other.port, vec![restore]).await.expect("it is restored");
+        assert_eq!(content(&stage.room, server.port, name).await, content(&stage.room, other.port, name).await);
+    }
 }
