@@ -8,6 +8,7 @@ mod crds;
 mod demo;
 mod deploy;
 mod dev;
+mod fuzz;
 mod guests;
 mod images;
 mod lint;
@@ -117,6 +118,12 @@ enum Task {
     Sim {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
+    },
+    /// Try inputs at random, others each time: objects, plans, modules, statements
+    Fuzz {
+        /// For how long each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// Check format, lints, licenses, charts and generated files
     Lint,
@@ -239,6 +246,7 @@ fn perform(task: Task) -> Result<ExitCode> {
         }
         Task::Image { name } => demo::image(&cache, &Cluster::named(&cache, &name)?)?,
         Task::Crds { check } => crds::generate(&cache, check)?,
+        Task::Fuzz { seconds } => fuzz::fuzz(&cache, seconds)?,
         Task::Sim { arguments } => return sim::play(&cache, &arguments),
         Task::Lint => lint::lint(&cache)?,
     }
