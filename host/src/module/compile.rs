@@ -104,9 +104,7 @@ pub fn compile_in_this_process(wasm: &Path, code: &Path) -> Result<(), CompileEr
     write(code, &compiled).map_err(|source| CompileError::Io { doing: "write", path: code.into(), source })
 }
 
-/// Writes a new file, and makes sure that it is on the disk before it can be given a name under which it is trusted.
+/// Writes a new file. It need not be on the disk at once: its name in the cache says what is in it, and what is not is not used.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
 }
