@@ -20,9 +20,10 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
+pub use self::store::{LeaseStore, StoreError};
 use self::{
     candidate::{Candidate, Standing},
-    store::{KubeLease, LeaseStore, StoreError},
+    store::KubeLease,
 };
 use crate::settings::LeaderElection;
 
@@ -180,9 +181,23 @@ pub async fn campaign(
     mandate: Mandate,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), LeaderError> {
-    let periods = Periods::try_from(settings)?;
     let store = KubeLease::new(client, &settings.namespace, &settings.name);
-    run(&store, Candidate::new(&settings.namespace, &settings.name, identity, periods.lease), periods, &mandate, shutdown).await;
+    campaign_in(&store, settings, identity, mandate, shutdown).await
+}
+
+/// As [`campaign`], for a Lease wherever it lives.
+///
+/// # Errors
+/// As [`campaign`].
+pub async fn campaign_in(
+    store: &impl LeaseStore,
+    settings: &LeaderElection,
+    identity: String,
+    mandate: Mandate,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), LeaderError> {
+    let periods = Periods::try_from(settings)?;
+    run(store, Candidate::new(&settings.namespace, &settings.name, identity, periods.lease), periods, &mandate, shutdown).await;
     Ok(())
 }
 

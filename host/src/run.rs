@@ -20,7 +20,7 @@ use crate::{
     contract::{Failure, Plan, Request},
     controller::{Controller, Decide, Journals, Reconcile, Shared, Wake, follow},
     figures::Figures,
-    gateway::{Live, SharedGateway, Subject},
+    gateway::{Fence, Live, SharedGateway, Subject},
     leader::{self, LeaderError, Leadership},
     metrics::Metrics,
     module::{Active, Admission, Compiler, Fared, ModuleError, Modules},
@@ -235,11 +235,11 @@ impl Host<'_> {
         let cached = cluster.clone();
         metrics.show(Figures::new(&settings.product, kinds, Arc::new(move |kind| cached.all(kind))));
         let values = Arc::new(SecretValues::new(client.clone(), cluster.clone()));
-        let sql = Sql::new(values, SqlLimits { rows: settings.limits.rows, ..SqlLimits::default() });
+        let fence: Fence = Arc::new(move || leadership.is_held());
+        let sql = Sql::new(values, SqlLimits { rows: settings.limits.rows, ..SqlLimits::default() }).fenced_by(fence.clone());
         let performer = Performer::new(client.clone(), cluster.clone(), &settings.product, &settings.predecessors);
         let events = Events::new(client, &settings.product, identity);
-        let world: SharedGateway =
-            Arc::new(Live::new(cluster.clone(), sql, long, performer, events, Arc::new(move || leadership.is_held())));
+        let world: SharedGateway = Arc::new(Live::new(cluster.clone(), sql, long, performer, events, fence));
         let stage = Stage { world: world.clone(), journals: journals.clone(), limits: settings.limits.clone() };
         let shared = Shared { world, index: Arc::default(), journals, limits: settings.limits.clone(), metrics: metrics.clone() };
 

@@ -43,6 +43,26 @@ impl Live {
         let message = "this process does not lead any more; its successor decides".to_owned();
         Err(EffectFailure { effect: 0, kind: FailureKind::Unavailable, message, sql: None })
     }
+
+    /// Writes a status in the place of the one that is known here. That is looked up before the fence is asked: while this process leads nobody
+    /// else writes it, so what is on its way for long, and arrives when a successor has written, is refused. Other changes of the object are none
+    /// of its business.
+    async fn status(&self, subject: &Subject, status: &str) -> Result<Applied, EffectFailure> {
+        let mut known = self.performer.known(subject).await?;
+        loop {
+            self.fenced()?;
+            let failure = match self.performer.status(subject, status, &known).await {
+                Err(failure) if failure.kind == FailureKind::Conflict => failure,
+                done => return done,
+            };
+            let live = self.performer.live(subject).await?;
+            let is_newer = live.header.resource_version != known.header.resource_version;
+            if !is_newer || live.status_fingerprint() != known.status_fingerprint() {
+                return Err(failure);
+            }
+            known = live;
+        }
+    }
 }
 
 #[async_trait]
@@ -79,7 +99,7 @@ impl Gateway for Live {
             Effect::Delete(deletion) => self.performer.delete(deletion).await,
             Effect::Label(labelling) => self.performer.label(labelling).await,
             Effect::Finalizer(finalizer) => self.performer.finalizer(subject, finalizer).await,
-            Effect::Status(status) => self.performer.status(subject, status).await,
+            Effect::Status(status) => self.status(subject, status).await,
             Effect::GenerateSecret(secret) => self.performer.generate(subject, secret).await,
             Effect::Start(task) => self.tasks.start(subject, task, self.now(), self.sql.clone()),
             Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),

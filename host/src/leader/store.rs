@@ -10,7 +10,7 @@ use tracing::debug;
 
 /// The Lease could not be read or written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StoreError {
+pub enum StoreError {
     /// Another candidate wrote first.
     #[error("another replica wrote the lease meanwhile")]
     Conflict,
@@ -23,7 +23,7 @@ pub(super) enum StoreError {
 }
 
 /// Reads and writes one Lease. Writes are refused when the Lease has changed since it was read.
-pub(super) trait LeaseStore: Send + Sync {
+pub trait LeaseStore: Send + Sync {
     /// The Lease, or none.
     fn get(&self) -> impl Future<Output = Result<Option<Lease>, StoreError>> + Send;
     /// Creates the Lease; a conflict if it exists.

@@ -63,14 +63,15 @@ impl Performer {
         if !uid.is_empty() {
             body["metadata"]["uid"] = uid.as_str().into();
         }
-        self.patch(subject, object, body, "").await
+        self.patch(subject, object, body, "", None).await
     }
 
-    /// Writes the whole status of the subject.
+    /// Writes the whole status of the subject, if the subject still is as it is `known`: what was on its way while a successor wrote must not undo
+    /// that.
     ///
     /// # Errors
-    /// As [`Performer::apply`].
-    pub async fn status(&self, subject: &Subject, status: &str) -> Result<Applied, EffectFailure> {
+    /// As [`Performer::apply`]. A change of the object meanwhile is a conflict.
+    pub async fn status(&self, subject: &Subject, status: &str, known: &Stored) -> Result<Applied, EffectFailure> {
         let status: Value =
             serde_json::from_str(status).map_err(|e| failure(FailureKind::Invalid, format!("the status is not JSON: {e}")))?;
         let ObjectKey { api_version, kind, namespace, name } = &subject.object;
@@ -79,10 +80,40 @@ impl Performer {
             "metadata": {"name": name, "namespace": namespace, "uid": subject.uid},
             "status": status,
         });
-        self.patch(subject, &ObjectRef::from(&subject.object), body, "status").await
+        self.patch(subject, &ObjectRef::from(&subject.object), body, "status", Some(known)).await
     }
 
-    async fn patch(&self, subject: &Subject, object: &ObjectRef, body: Value, subresource: &'static str) -> Result<Applied, EffectFailure> {
+    /// The subject as it is known here.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub async fn known(&self, subject: &Subject) -> Result<Arc<Stored>, EffectFailure> {
+        let stored = self.cluster.stored(&ObjectRef::from(&subject.object)).await;
+        let stored = stored.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))?;
+        stored.filter(|stored| stored.header.uid == subject.uid).ok_or_else(|| gone(subject))
+    }
+
+    /// The subject as the API server has it.
+    ///
+    /// # Errors
+    /// When it is gone, or the API server does not say.
+    pub async fn live(&self, subject: &Subject) -> Result<Arc<Stored>, EffectFailure> {
+        let (api, resource) = self.api(&ObjectRef::from(&subject.object))?;
+        let live = api.get_opt(&subject.object.name).await.map_err(refused)?;
+        let live = live.map(|object| from_dynamic(object, &api_resource(resource))).filter(|live| live.header.uid == subject.uid);
+        let live = live.ok_or_else(|| gone(subject))?;
+        self.cluster.observe(live);
+        self.known(subject).await
+    }
+
+    async fn patch(
+        &self,
+        subject: &Subject,
+        object: &ObjectRef,
+        mut body: Value,
+        subresource: &'static str,
+        known: Option<&Stored>,
+    ) -> Result<Applied, EffectFailure> {
         let (api, resource) = self.api(object)?;
         let place = (subject.reconciler.clone(), ObjectKey::from(object), subresource);
         let fingerprint = |stored: &Stored| if subresource.is_empty() { stored.fingerprint() } else { stored.status_fingerprint() };
@@ -97,6 +128,9 @@ impl Performer {
             if sent.is_none() || subresource.is_empty() {
                 self.succeed(&api, object, &self.owner(subject), subresource).await?;
             }
+        }
+        if let Some(known) = known {
+            body["metadata"]["resourceVersion"] = known.header.resource_version.as_str().into();
         }
         let params = PatchParams::apply(&self.owner(subject)).force();
         let answer = match subresource {
@@ -203,11 +237,7 @@ impl Performer {
         let object = ObjectRef::from(&subject.object);
         let stored = self.cluster.stored(&object).await.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))?;
         let Some(stored) = stored.filter(|s| s.header.uid == subject.uid) else {
-            return if finalizer.present {
-                Err(failure(FailureKind::NotFound, format!("{} is gone", subject.object)))
-            } else {
-                Ok(Applied::Unchanged)
-            };
+            return if finalizer.present { Err(gone(subject)) } else { Ok(Applied::Unchanged) };
         };
         let mut names: Vec<&str> =
             stored.body.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
@@ -337,6 +367,10 @@ fn random(length: u32) -> Result<String, EffectFailure> {
 /// An effect's failure; its place in the plan is filled in by who knows it.
 pub(crate) fn failure(kind: FailureKind, message: String) -> EffectFailure {
     EffectFailure { effect: 0, kind, message, sql: None }
+}
+
+fn gone(subject: &Subject) -> EffectFailure {
+    failure(FailureKind::NotFound, format!("{} is gone", subject.object))
 }
 
 fn refused(error: kube::Error) -> EffectFailure {

@@ -134,12 +134,24 @@ pub struct Sql {
     pools: Pools,
     turns: Semaphore,
     limits: SqlLimits,
+    fence: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Sql {
     /// Credentials and secret arguments come from `secrets`.
     pub fn new(secrets: Arc<dyn Secrets>, limits: SqlLimits) -> Self {
-        Self { secrets, pools: Pools::new(&limits), turns: Semaphore::new(limits.concurrency.max(1)), limits }
+        Self { secrets, pools: Pools::new(&limits), turns: Semaphore::new(limits.concurrency.max(1)), limits, fence: Arc::new(|| true) }
+    }
+
+    /// The same, which asks whether it still may before it sends the first statement of an execution or a task: to connect and to ask the guard
+    /// may have taken longer than whoever may write now is sure of.
+    #[must_use]
+    pub fn fenced_by(self, fence: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        Self { fence, ..self }
+    }
+
+    fn may_write(&self) -> Result<(), Failure> {
+        if (self.fence)() { Ok(()) } else { Err(Failure::new(SqlErrorKind::Denied, "this process does not lead any more")) }
     }
 
     /// Runs the statements of one query in a read-only session, and gives the rows of each.
@@ -213,6 +225,7 @@ impl Sql {
                 let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
                 guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
             }
+            self.may_write().map_err(failed)?;
             session.write(&statements).await.map_err(failed)
         };
         timeout_at(deadline, work).await.unwrap_or_else(|_| Err(failed(Failure::timeout(deadline - started))))?;

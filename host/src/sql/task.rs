@@ -74,6 +74,7 @@ impl Sql {
                 let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
                 guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
             }
+            self.may_write().map_err(failed)?;
             session.write_and_keep(&statements, KEPT).await.map_err(failed)
         };
         let done = tokio::select! {

@@ -1,8 +1,13 @@
 //! Executions: guards, order, and secrets that never show.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use host::{
     contract::{Guard, SqlErrorKind, Value},
-    sql::ExecuteError,
+    sql::{ExecuteError, Sql, SqlLimits},
 };
 use sql_tests::{Room, Server, endpoint, execution, name, query, secret, sql, text};
 
@@ -128,4 +133,22 @@ async fn an_empty_secret_is_no_value() {
     let Err(ExecuteError::Sql(error)) = room.run(server.port, vec![create]).await else { panic!("anybody could log in") };
     assert_eq!(error.kind, SqlErrorKind::NoCredentials);
     assert!(error.message.ends_with("key password of secret ns/app is empty"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn who_leads_no_more_sends_no_statement_after_the_guard() {
+    let server = Server::start().await;
+    let room = Room::new();
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = asked.clone();
+    let fence = Arc::new(move || {
+        told.store(true, Ordering::Relaxed);
+        false
+    });
+    let fenced = Sql::new(room.keys.clone(), SqlLimits::default()).fenced_by(fence);
+    let mut writes = execution(server.port, vec![sql("CREATE DATABASE late", [])]);
+    writes.guard = Some(Guard { statement: sql("SELECT 1", []), expected: vec![Value::Signed(1)] });
+    let error = fenced.execute(&writes).await.expect_err("it may not write");
+    assert!(asked.load(Ordering::Relaxed) && error.to_string().contains("does not lead any more"), "{error}");
+    assert!(!exists(&room, &server, "late").await);
 }
