@@ -4,12 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use host::{
     cluster::{Change as Wake, Stored},
-    contract::{Object, ObjectRef, Operator, Page, ReadError, Requirement, SecretDigest, Selection},
+    contract::{Object, ObjectRef, Operator, Page, ReadError, Requirement, SecretDigest, SecretRef, Selection},
     gateway::ObjectKey,
 };
 use serde_json::Value;
 
-use crate::api::{Api, Change, key};
+use crate::{
+    api::{Api, Change, key},
+    dolt::hash,
+};
 
 /// The cache of one life of the host.
 #[derive(Debug, Clone, Default)]
@@ -69,8 +72,14 @@ impl Cache {
     pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<Vec<SecretDigest>> {
         let stored = self.stored(&key("v1", "Secret", namespace, name))?;
         let values = stored.body["data"].as_object().into_iter().flatten();
-        let digest = |value: &Value| format!("digest-{}", value.as_str().unwrap_or_default().len());
+        let digest = |value: &Value| hash(("digest", value.as_str().unwrap_or_default()));
         Some(values.map(|(key, value)| SecretDigest { key: key.clone(), digest: digest(value) }).collect())
+    }
+
+    /// The value of a key of a Secret.
+    pub(crate) fn secret_value(&self, secret: &SecretRef) -> Option<String> {
+        let stored = self.stored(&key("v1", "Secret", &secret.namespace, &secret.name))?;
+        stored.body["data"][&secret.key].as_str().map(ToOwned::to_owned)
     }
 }
 

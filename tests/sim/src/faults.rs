@@ -114,6 +114,11 @@ impl World {
                 self.after(during, Event::Rejoin(pod));
             }
             Trouble::ClockJump(by) => self.skew += by,
+            Trouble::LostLease { still, late, blind } => {
+                if let Some(until) = self.lose_lease(still, late, blind) {
+                    self.faults.lasts(until + 2_000);
+                }
+            }
         }
     }
 

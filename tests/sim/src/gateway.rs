@@ -11,10 +11,11 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use host::{
     contract::{
-        Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
+        Argument, Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
         SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
     gateway::{Applied, Gateway, ObjectKey, Subject},
+    leader::Leadership,
     sql::ExecuteError,
     tasks::{Tasks, Work},
 };
@@ -24,8 +25,9 @@ use tokio::{
 };
 
 use crate::{
-    api::Refusal,
+    api::{Api, Refusal},
     dolt::{Answer, Session},
+    lease::Candidate,
     schedule::Trouble,
     world::{HOST, World},
 };
@@ -99,8 +101,13 @@ impl Sim {
     }
 
     /// The world for a look that changes nothing.
-    fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         look(&self.world.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The world for a change that nobody but the hosts sees.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        change(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The world at the end.
@@ -118,20 +125,26 @@ impl Sim {
 pub(crate) struct SimGateway {
     sim: Arc<Sim>,
     tasks: Tasks,
+    replica: u64,
+    leadership: Leadership,
 }
 
 /// Statements on model servers, in virtual time.
-struct Statements(Arc<Sim>);
+struct Statements {
+    sim: Arc<Sim>,
+    replica: u64,
+    leadership: Leadership,
+}
 
 /// What an effect came to.
 type Done = Result<Applied, EffectFailure>;
 
 impl SimGateway {
-    pub(crate) fn new(sim: Arc<Sim>, tasks: Tasks) -> Self {
-        Self { sim, tasks }
+    pub(crate) fn new(sim: Arc<Sim>, tasks: Tasks, candidate: &Candidate) -> Self {
+        Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone() }
     }
 
-    async fn perform(&self, subject: &Subject, effect: &Effect, heard: bool) -> Done {
+    async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<Object>, heard: bool) -> Done {
         match effect {
             Effect::Sql(execution) => {
                 let until = Instant::now() + Duration::from_millis(execution.deadline);
@@ -145,23 +158,41 @@ impl SimGateway {
             }
             Effect::Start(task) => self.tasks.start(subject, task, self.now(), Arc::new(self.statements())),
             Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
-            effect => self.sim.at_now().perform(subject, effect, heard),
+            effect => {
+                self.statements().travel().await;
+                self.sim.at_now().perform(subject, effect, known.as_ref(), heard.then_some(self.replica))
+            }
         }
     }
 
     fn statements(&self) -> Statements {
-        Statements(self.sim.clone())
+        Statements { sim: self.sim.clone(), replica: self.replica, leadership: self.leadership.clone() }
     }
 }
 
 impl Deref for Statements {
     type Target = Sim;
     fn deref(&self) -> &Sim {
-        &self.0
+        &self.sim
     }
 }
 
 impl Statements {
+    /// What a host that has lost its lease has under way arrives late.
+    async fn late(&self, between_steps: bool) -> Duration {
+        let late = Duration::from_millis(self.look(|world| world.lateness(self.replica, between_steps)));
+        if !late.is_zero() {
+            sleep(late).await;
+            self.change(|world| world.say(|| "what the former host had under way arrives".into()));
+        }
+        late
+    }
+
+    async fn travel(&self) {
+        self.late(false).await;
+        self.late(true).await;
+    }
+
     /// The server's session for a query or an execution, or why there is none. A server that says nothing costs the whole deadline.
     async fn connect(&self, endpoint: &Endpoint, database: Option<&str>, until: Instant) -> Result<Session, SqlError> {
         loop {
@@ -193,7 +224,10 @@ impl Statements {
     /// One statement of a session, with the time that it takes.
     async fn run(&self, endpoint: &Endpoint, session: &mut Session, statement: &Statement, until: Instant) -> Result<Rows, SqlError> {
         let server = self.look(|world| world.resolve(&endpoint.host));
-        let mut answer = self.at_now().dolt.run(session, statement);
+        let Some(statement) = self.look(|world| world.with_secrets(statement)) else {
+            return Err(sql_error(endpoint, SqlErrorKind::Invalid, 0, "a Secret of the statement is not there"));
+        };
+        let mut answer = self.at_now().dolt.run(session, &statement);
         loop {
             match answer {
                 Answer::Rows(rows) => return Ok(rows),
@@ -235,6 +269,7 @@ impl Statements {
     async fn execute(&self, execution: &Execution, until: Instant) -> Result<Vec<Rows>, ExecuteError> {
         let failed = ExecuteError::Sql;
         self.pause(1..6).await;
+        let mut until = until + self.late(false).await;
         let endpoint = &execution.endpoint;
         let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
         if let Some(Guard { statement, expected }) = &execution.guard {
@@ -245,6 +280,12 @@ impl Statements {
                 return Err(ExecuteError::Guard { message });
             }
             self.pause(0..3).await;
+        }
+        // Of a process that stands still the guard has been asked, and its time comes to an end no sooner than it has looked for the answer.
+        until += self.late(true).await;
+        // It ends, and sends nothing more.
+        if !self.leadership.is_held() {
+            std::future::pending::<()>().await;
         }
         let mut answers = Vec::new();
         for statement in &execution.statements {
@@ -263,7 +304,7 @@ impl Work for Statements {
             done = self.execute(execution, end) => done,
             _ = stop => Err(ExecuteError::Sql(sql_error(&execution.endpoint, SqlErrorKind::Timeout, 0, "the task was ended"))),
         };
-        self.0.news.notify_one();
+        self.news.notify_one();
         done
     }
 }
@@ -271,15 +312,15 @@ impl Work for Statements {
 #[async_trait]
 impl Gateway for SimGateway {
     async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.sim.look(|world| world.cache.get(object, fields))
+        self.sim.look(|world| world.cache_of(self.replica).get(object, fields))
     }
 
     async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
-        self.sim.look(|world| world.cache.select(selection))
+        self.sim.look(|world| world.cache_of(self.replica).select(selection))
     }
 
     async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        Ok(self.sim.look(|world| world.cache.secret(namespace, name)))
+        Ok(self.sim.look(|world| world.cache_of(self.replica).secret(namespace, name)))
     }
 
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
@@ -300,6 +341,18 @@ impl Gateway for SimGateway {
     }
 
     async fn apply(&self, subject: &Subject, effect: &Effect) -> Done {
+        // As the host does: before the fence is asked.
+        let known = match effect {
+            Effect::Status(_) => {
+                let status = ["/status".to_owned()];
+                self.sim.look(|world| world.cache_of(self.replica).get(&ObjectRef::from(&subject.object), &status)).ok().flatten()
+            }
+            _ => None,
+        };
+        // The host ends where its gateway would fail; one that stands still has ended before it would go on.
+        if !self.leadership.is_held() || self.sim.look(|world| world.stands_still(self.replica)) {
+            std::future::pending::<()>().await;
+        }
         self.sim.pause(1..8).await;
         let (counted, troubles) = {
             let mut world = self.sim.at_now();
@@ -317,8 +370,11 @@ impl Gateway for SimGateway {
             self.sim.at_now().on_trouble(refusal);
             return Err(unavailable("the server cannot answer"));
         }
+        if let Some(lost_lease) = is(|trouble| matches!(trouble, Trouble::LostLease { .. })) {
+            self.sim.at_now().on_trouble(lost_lease);
+        }
         let lost = is(|trouble| *trouble == Trouble::LoseAnswer);
-        let mut done = self.perform(subject, effect, lost.is_none()).await;
+        let mut done = self.perform(subject, effect, known, lost.is_none()).await;
         {
             let mut world = self.sim.at_now();
             if !counted && matches!(done, Ok(Applied::Changed)) {
@@ -326,7 +382,7 @@ impl Gateway for SimGateway {
             }
             world.tell_effect(effect, &done);
         }
-        for trouble in troubles {
+        for trouble in troubles.into_iter().filter(|trouble| !matches!(trouble, Trouble::LostLease { .. })) {
             self.sim.at_now().on_trouble(trouble.clone());
             match trouble {
                 Trouble::CrashAfter(_) | Trouble::Restart { .. } => std::future::pending::<()>().await,
@@ -348,6 +404,16 @@ impl Gateway for SimGateway {
 }
 
 impl World {
+    /// A statement with the values of its Secrets in their places, as only a server gets to see it.
+    fn with_secrets(&self, statement: &Statement) -> Option<Statement> {
+        let filled = |argument: &Argument| match argument {
+            Argument::Value(Value::Secret(secret)) => self.cache.secret_value(secret).map(|text| Argument::Value(Value::Text(text))),
+            other => Some(other.clone()),
+        };
+        let arguments = statement.arguments.iter().map(filled).collect::<Option<_>>()?;
+        Some(Statement { arguments, ..statement.clone() })
+    }
+
     /// The pod to which a host name leads, if it leads anywhere.
     fn resolve(&self, host: &str) -> Option<String> {
         let (name, rest) = host.split_once('.')?;
@@ -359,7 +425,7 @@ impl World {
 
     /// Whether an effect would change anything.
     fn would_change(&self, subject: &Subject, effect: &Effect) -> bool {
-        self.clone().perform(subject, effect, false).is_ok_and(|applied| applied == Applied::Changed)
+        change(&mut self.api.clone(), subject, effect, None).unwrap_or_default()
     }
 
     /// An effect that changes something, or may. Gives what goes wrong at it.
@@ -372,57 +438,63 @@ impl World {
 
     fn tell_effect(&mut self, effect: &Effect, done: &Done) {
         match (effect, done) {
-            (Effect::Sql(_), Ok(_)) => self.say(|| format!("done: {}", describe(effect))),
+            (Effect::Sql(execution), Ok(_)) => {
+                self.say(|| format!("done: {}", describe(effect)));
+                self.on_executed(execution);
+            }
             (_, Err(failure)) => self.say(|| format!("failed: {}: {}", describe(effect), failure.message)),
             _ => {}
         }
     }
 
-    /// An effect on the API server. Where the host has `heard` of it, it sees at once what is written.
-    fn perform(&mut self, subject: &Subject, effect: &Effect, heard: bool) -> Done {
-        let refused = |Refusal { kind, message }| EffectFailure { effect: 0, kind, message, sql: None };
-        let invalid =
-            |error: serde_json::Error| EffectFailure { effect: 0, kind: FailureKind::Invalid, message: error.to_string(), sql: None };
-        let manager = format!("doltdb-operator-{}", subject.reconciler);
+    /// An effect on the API server. A host that has `heard` of it sees at once what is written.
+    fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Object>, heard: Option<u64>) -> Done {
         let from = self.api.changes();
-        let changed = match effect {
-            Effect::Apply(application) => {
-                let body = serde_json::from_str(&application.body).map_err(invalid)?;
-                self.api.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
-            }
-            Effect::Status(status) => {
-                let status: serde_json::Value = serde_json::from_str(status).map_err(invalid)?;
-                let body = serde_json::json!({ "status": status });
-                self.api.apply(&manager, &subject.object, &subject.uid, &body, "status").map_err(refused)?
-            }
-            Effect::Delete(deletion) => {
-                let grace = serde_json::to_value(deletion).ok().and_then(|deletion| deletion["grace"].as_u64());
-                self.api.delete_within(&ObjectKey::from(&deletion.object), &deletion.uid, grace)
-            }
-            Effect::Label(labelling) => {
-                self.api.label(&ObjectKey::from(&labelling.object), &labelling.uid, &labelling.labels).map_err(refused)?
-            }
-            Effect::Finalizer(finalizer) => {
-                self.api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
-            }
-            Effect::GenerateSecret(_) | Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_) => {
-                return Err(EffectFailure {
-                    effect: 0,
-                    kind: FailureKind::Invalid,
-                    message: "the model has no such effect".into(),
-                    sql: None,
-                });
-            }
-        };
-        if changed && heard {
+        let changed = change(&mut self.api, subject, effect, known)?;
+        if let Some(replica) = heard.filter(|_| changed) {
             for at in from..self.api.changes() {
                 if let Some(change) = self.api.change(at).cloned() {
-                    self.cache.put(&change);
+                    self.cache_of_mut(replica).put(&change);
                 }
             }
         }
         Ok(if changed { Applied::Changed } else { Applied::Unchanged })
     }
+}
+
+/// What an effect does to the objects; gives whether that is anything. A status is written in the place of the one that is `known`, if one is.
+fn change(api: &mut Api, subject: &Subject, effect: &Effect, known: Option<&Object>) -> Result<bool, EffectFailure> {
+    let failed = |kind, message| EffectFailure { effect: 0, kind, message, sql: None };
+    let refused = |Refusal { kind, message }| failed(kind, message);
+    let invalid = |error: serde_json::Error| failed(FailureKind::Invalid, error.to_string());
+    let manager = format!("doltdb-operator-{}", subject.reconciler);
+    Ok(match effect {
+        Effect::Apply(application) => {
+            let body = serde_json::from_str(&application.body).map_err(invalid)?;
+            api.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
+        }
+        Effect::Status(status) => {
+            if let Some(known) = known {
+                let known: serde_json::Value = serde_json::from_str(&known.body).map_err(invalid)?;
+                if api.get(&subject.object).is_some_and(|live| live.body["status"] != known["status"]) {
+                    return Err(failed(FailureKind::Conflict, format!("{} has been modified", subject.object)));
+                }
+            }
+            let status: serde_json::Value = serde_json::from_str(status).map_err(invalid)?;
+            api.apply(&manager, &subject.object, &subject.uid, &serde_json::json!({ "status": status }), "status").map_err(refused)?
+        }
+        Effect::Delete(deletion) => {
+            let grace = serde_json::to_value(deletion).ok().and_then(|deletion| deletion["grace"].as_u64());
+            api.delete_within(&ObjectKey::from(&deletion.object), &deletion.uid, grace)
+        }
+        Effect::Label(labelling) => api.label(&ObjectKey::from(&labelling.object), &labelling.uid, &labelling.labels).map_err(refused)?,
+        Effect::Finalizer(finalizer) => {
+            api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
+        }
+        Effect::GenerateSecret(_) | Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_) => {
+            return Err(failed(FailureKind::Invalid, "the model has no such effect".into()));
+        }
+    })
 }
 
 /// What an effect is, for people.

@@ -16,12 +16,21 @@ use tokio::task::JoinHandle;
 
 use crate::{
     gateway::{Sim, SimGateway},
+    lease::Candidate,
     mutant::Mutant,
-    native::{Native, Seat},
+    native::{Function, Native, Seat},
 };
 
 /// The chart's values: the grants are those that are installed.
 const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
+
+/// Who reconciles, by slot.
+const SLOTS: [(&str, Function); 4] = [
+    ("doltdb", doltdb::DoltDBReconciler::reconcile),
+    ("database", database::DatabaseReconciler::reconcile),
+    ("user", user::UserReconciler::reconcile),
+    ("grant", grant::GrantReconciler::reconcile),
+];
 
 /// What a host is configured with. The same for every life.
 #[derive(Clone)]
@@ -39,7 +48,7 @@ impl Configuration {
             slot["settings"] = json!({"clusterDomain": "cluster.local", "resyncSeconds": 30});
             (name, serde_json::from_value(slot).expect("the chart's values have slots"))
         };
-        Self { slots: vec![slot("doltdb")], metrics: Metrics::new("sim") }
+        Self { slots: SLOTS.map(|(name, _)| slot(name)).to_vec(), metrics: Metrics::new("sim") }
     }
 }
 
@@ -48,12 +57,14 @@ pub(crate) struct Host {
     controllers: Vec<Arc<Controller>>,
     shared: Shared,
     tasks: Vec<JoinHandle<()>>,
+    _candidate: Candidate,
 }
 
 impl Host {
-    pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, mutant: Option<Mutant>) -> Self {
+    /// Reconciles, and writes as long as the candidate leads.
+    pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, mutant: Option<Mutant>, candidate: Candidate) -> Self {
         let (long, ended) = Tasks::new(TaskLimits::from(&Limits::default()), configuration.metrics.clone());
-        let world: SharedGateway = Arc::new(SimGateway::new(sim.clone(), long));
+        let world: SharedGateway = Arc::new(SimGateway::new(sim.clone(), long, &candidate));
         let shared = Shared {
             world,
             index: Arc::default(),
@@ -64,11 +75,13 @@ impl Host {
         let controllers: Vec<Arc<Controller>> = configuration
             .slots
             .iter()
-            .map(|(name, slot)| {
-                let native: Arc<dyn Decide> = Arc::new(Native { function: doltdb::DoltDBReconciler::reconcile, sim: sim.clone() });
+            .zip(SLOTS)
+            .map(|((name, slot), (_, function))| {
+                let native: Arc<dyn Decide> = Arc::new(Native { function, sim: sim.clone() });
                 let reconciler = match mutant {
-                    Some(mutant) => mutant.of(native),
-                    None => native,
+                    // The mistakes are those of reconcilers of databases.
+                    Some(mutant) if *name == SLOTS[0].0 => mutant.of(native),
+                    _ => native,
                 };
                 Arc::new(Controller::new(name, slot.clone(), Arc::new(Seat(reconciler)), shared.clone()))
             })
@@ -76,7 +89,7 @@ impl Host {
         let mut tasks: Vec<_> = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();
         let by_name = configuration.slots.iter().map(|(name, _)| (*name).to_owned()).zip(controllers.iter().cloned()).collect();
         tasks.push(tokio::spawn(follow(ended, by_name)));
-        Self { controllers, shared, tasks }
+        Self { controllers, shared, tasks, _candidate: candidate }
     }
 
     /// From changes in the cluster to the objects that they concern, as the host's own dispatch does.
@@ -85,7 +98,7 @@ impl Host {
             self.controllers.iter().filter(|c| c.reconciles(&change.object)).for_each(|c| c.wake(&change.object, Wake::Change));
             let concerned = self.shared.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).concerned(&change);
             for (_, object) in concerned {
-                self.controllers.iter().for_each(|c| c.wake(&object, Wake::Change));
+                self.controllers.iter().filter(|c| c.reconciles(&object)).for_each(|c| c.wake(&object, Wake::Change));
             }
         }
     }

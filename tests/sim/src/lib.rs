@@ -13,6 +13,7 @@ mod faults;
 mod gateway;
 mod host;
 mod kube;
+mod lease;
 mod mutant;
 mod native;
 mod oracle;
@@ -21,6 +22,10 @@ mod run;
 mod scenario;
 mod schedule;
 mod world;
+
+/// A run is made of small values that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use self::{
     explore::{Summary, each_effect, each_pair, explore, shrink},

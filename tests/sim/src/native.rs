@@ -39,8 +39,8 @@ struct Asks(Question);
 
 /// The same record on the other side of the boundary.
 pub(crate) fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
-    let json = serde_json::to_value(value).expect("records of the contract serialise");
-    serde_json::from_value(json).expect("both sides of the contract serialise alike")
+    let bytes = postcard::to_stdvec(value).expect("records of the contract serialise");
+    postcard::from_bytes(&bytes).expect("both sides of the contract have the same fields in the same order")
 }
 
 /// Whoever decides in a slot, as long as the simulation runs.
@@ -64,7 +64,7 @@ impl Decide for Native {
         gateway: SharedGateway,
         request: &contract::Request,
     ) -> Result<Result<contract::Plan, contract::Failure>, CallError> {
-        self.sim.at_now().on_round();
+        self.sim.at_now().on_round(&subject.object);
         let request: Request = cross(request);
         let mut answers = Vec::new();
         loop {

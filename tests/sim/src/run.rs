@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 use tokio::time::sleep_until;
 
 use crate::{
+    cache::Cache,
     gateway::Sim,
     host::{Configuration, Host},
+    lease::Candidate,
     mutant::Mutant,
     oracle::Violation,
     schedule::Schedule,
@@ -72,8 +74,10 @@ async fn play(world: World, mutant: Option<Mutant>) -> World {
     let until = world.now + LONGEST;
     let sim = Arc::new(Sim::new(world));
     let mut host: Option<Host> = None;
+    let mut former: Option<Host> = None;
+    let mut successor: Option<Candidate> = None;
     loop {
-        let (next, news, crashed, up) = {
+        let (next, news, former_news, lost, crashed, up) = {
             let mut world = sim.drive();
             if world.finished || world.oracle.violation.is_some() {
                 break;
@@ -82,13 +86,27 @@ async fn play(world: World, mutant: Option<Mutant>) -> World {
                 world.violated("ends", "the run does not come to its end".into());
                 break;
             }
-            (world.next(), world.cache.take_news(), world.faults.crash.take().is_some(), world.host_up)
+            let former_news = world.has_former_host().then(|| world.former_cache().map(Cache::take_news).unwrap_or_default());
+            let lost = std::mem::take(&mut world.leases.lost);
+            (world.next(), world.cache.take_news(), former_news, lost, world.faults.crash.take().is_some(), world.host_up)
         };
+        if lost {
+            former = host.take();
+            successor = Some(Candidate::take_over(&sim));
+        }
+        match former_news {
+            Some(news) => former.iter().for_each(|former| former.dispatch(news.clone())),
+            None => former = None,
+        }
         if crashed || !up {
             host = None;
         }
         if up {
-            host.get_or_insert_with(|| Host::start(&sim, configuration, mutant)).dispatch(news);
+            let start = || {
+                let candidate = successor.take().unwrap_or_else(|| Candidate::stand(&sim));
+                Host::start(&sim, configuration, mutant, candidate)
+            };
+            host.get_or_insert_with(start).dispatch(news);
         }
         let next = sim.instant(next.unwrap_or(until + 1));
         tokio::select! {
@@ -97,7 +115,7 @@ async fn play(world: World, mutant: Option<Mutant>) -> World {
             () = sleep_until(next) => {}
         }
     }
-    drop(host);
+    drop((host, former, successor));
     // The tasks of the host hold the world until they have been dropped.
     let mut sim = sim;
     loop {

@@ -1,5 +1,7 @@
 //! Scenarios: what the user and the cluster do, faults aside.
 
+mod accounts;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -18,6 +20,8 @@ use crate::{
 
 /// The administrator's password. It must be seen nowhere.
 pub(crate) const PASSWORD: &str = "swordfish-7261";
+/// All passwords.
+pub(crate) const PASSWORDS: [&str; 3] = [PASSWORD, accounts::FIRST, accounts::SECOND];
 const NAME: &str = "db";
 const NAMESPACE: &str = "default";
 
@@ -75,6 +79,14 @@ pub enum Scenario {
     ReplicationKept,
     /// Two servers run as another operator has left them; the primary is not the first one.
     TakeOver2,
+    /// A DoltDB of two servers is created together with a Database, a User and a Grant.
+    Accounts2,
+    /// Two servers run with a Database, a User and a Grant; the password in the Secret changes.
+    Password2,
+    /// Two servers run with a Database, a User and a Grant; the three are deleted, and the primary's pod is killed at that moment.
+    AccountsDeleted2,
+    /// Two servers run; the user creates a Database, a User and a Grant, and wants the other one as primary.
+    AccountsSwitchover2,
 }
 
 /// Something that the scenario does.
@@ -86,6 +98,12 @@ pub(crate) enum Act {
     StartClient,
     /// The user changes the spec in one edit: JSON pointers and values.
     Edit(Vec<(&'static str, Value)>),
+    /// The user creates a Database, a User with its Secret, and a Grant.
+    CreateAccounts,
+    /// The password in the User's Secret changes.
+    ChangePassword,
+    /// The user deletes the Database, the User and the Grant.
+    DeleteAccounts,
     /// Something goes wrong as a part of the scenario.
     Trouble(Trouble),
 }
@@ -109,7 +127,11 @@ impl Scenario {
             | Self::SwitchoverAndBack2
             | Self::Update2
             | Self::ReplicationKept
-            | Self::TakeOver2 => 2,
+            | Self::TakeOver2
+            | Self::Accounts2
+            | Self::Password2
+            | Self::AccountsDeleted2
+            | Self::AccountsSwitchover2 => 2,
             _ => 3,
         }
     }
@@ -117,7 +139,7 @@ impl Scenario {
     /// How many servers run when it begins.
     fn begins_with(self) -> Option<i64> {
         match self {
-            Self::Create1 | Self::Create2 | Self::Create3 | Self::CreateWithOtherPrimary => None,
+            Self::Create1 | Self::Create2 | Self::Create3 | Self::CreateWithOtherPrimary | Self::Accounts2 => None,
             Self::ReplicationOn => Some(1),
             Self::ScaleUp => Some(2),
             _ => i64::try_from(self.most_replicas()).ok(),
@@ -134,6 +156,14 @@ impl Scenario {
             Self::Create2 => vec![(0, Act::Create(2, 0)), (1, Act::StartClient)],
             Self::Create3 => vec![(0, Act::Create(3, 0)), (1, Act::StartClient)],
             Self::CreateWithOtherPrimary => vec![(0, Act::Create(3, 1)), (1, Act::StartClient)],
+            Self::Accounts2 => vec![(0, Act::Create(2, 0)), (0, Act::CreateAccounts), (1, Act::StartClient)],
+            Self::Password2 => vec![(3_000, Act::ChangePassword)],
+            Self::AccountsDeleted2 => {
+                vec![(3_000, Act::DeleteAccounts), (3_010, Act::Trouble(Trouble::Kill(Which::Primary)))]
+            }
+            Self::AccountsSwitchover2 => {
+                vec![(3_000, Act::CreateAccounts), (3_020, edit("/spec/replication/primary/podIndex", json!(1)))]
+            }
             Self::Steady2 | Self::Steady3 | Self::TakeOver2 => vec![],
             Self::PrimaryKilled2 | Self::PrimaryKilled3 => vec![(3_000, Act::Trouble(Trouble::Kill(Which::Primary)))],
             Self::PrimaryFrozen3 => vec![(3_000, Act::Trouble(Trouble::Freeze { pod: Which::Primary, during: 60_000 }))],
@@ -173,7 +203,7 @@ impl Scenario {
     /// The pod that must be primary at the end, where the user has asked for one and nothing came in between.
     fn wanted_primary(self) -> Option<String> {
         match self {
-            Self::Switchover2 | Self::CreateWithOtherPrimary => Some(format!("{NAME}-1")),
+            Self::Switchover2 | Self::CreateWithOtherPrimary | Self::AccountsSwitchover2 => Some(format!("{NAME}-1")),
             Self::Switchover3 | Self::SwitchoverTwice3 => Some(format!("{NAME}-2")),
             Self::SwitchoverAndBack2 => Some(format!("{NAME}-0")),
             _ => None,
@@ -195,6 +225,7 @@ impl Scenario {
                 world.leave_to_another();
                 world
             }
+            Some(_) if matches!(self, Self::Password2 | Self::AccountsDeleted2) => at_rest(Self::Accounts2).branch(schedule.seed),
             Some(1) => at_rest(Self::Create1).branch(schedule.seed),
             Some(2) => at_rest(Self::Create2).branch(schedule.seed),
             Some(_) => at_rest(Self::Create3).branch(schedule.seed),
@@ -207,6 +238,9 @@ impl Scenario {
         // Where a fault makes the operator choose another primary, the wish is not what counts any more.
         world.wanted_primary = self.wanted_primary().filter(|_| schedule.faults.is_empty());
         world.longest_gap = self.longest_gap().filter(|_| schedule.faults.is_empty());
+        if schedule.faults.is_empty() {
+            world.oracle.expect_nothing_twice();
+        }
         world.plan_faults(&schedule.faults);
         world.after(0, Event::HostUp(0));
         world.start_checks();
@@ -291,6 +325,9 @@ impl World {
                     }
                 });
             }
+            Act::CreateAccounts => self.create_accounts(),
+            Act::ChangePassword => self.change_password(),
+            Act::DeleteAccounts => self.delete_accounts(),
             Act::Trouble(trouble) => self.on_trouble(trouble),
         }
     }

@@ -94,6 +94,15 @@ pub enum Trouble {
     },
     /// The wall clock jumps.
     ClockJump(i64),
+    /// The leading host can no longer renew its lease, and another one takes it over when it has expired.
+    LostLease {
+        /// Whether it stands still for so long, if not, it goes on as long as it may.
+        still: bool,
+        /// When what it has under way arrives: at the end of standing still, or so long after it was sent.
+        late: u64,
+        /// Whether it hears of no changes any more.
+        blind: bool,
+    },
 }
 
 /// A pod, named when the fault happens.
@@ -152,6 +161,8 @@ impl Trouble {
             Self::Cut { from, to, .. } => format!("nothing passes between {} and {}", party(from), party(to)),
             Self::Isolate { pod, .. } => format!("{} is cut off", of(pod)),
             Self::ClockJump(_) => "the clock jumps".into(),
+            Self::LostLease { still: false, .. } => "the operator loses its lease and goes on".into(),
+            Self::LostLease { still: true, .. } => "the operator stands still for longer than its lease".into(),
         }
     }
 
@@ -177,6 +188,8 @@ impl Trouble {
             Self::Isolate { pod: Which::Primary, during: 20_000 },
             Self::ClockJump(-120_000),
             Self::ClockJump(3_600_000),
+            Self::LostLease { still: false, late: 4_000, blind: true },
+            Self::LostLease { still: false, late: 9_000, blind: false },
         ]
     }
 
@@ -195,7 +208,12 @@ impl Schedule {
     /// A run with up to four faults, all from scenario and seed.
     pub fn random(scenario: Scenario, seed: u64) -> Self {
         let mut rng = Rng::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ (scenario as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let faults = (0..rng.within(1..5)).map(|_| Fault::random(&mut rng, scenario)).collect();
+        let mut faults: Vec<Fault> = (0..rng.within(1..5)).map(|_| Fault::random(&mut rng, scenario)).collect();
+        // Drawn apart, so that what came later changes nothing of what a seed meant before.
+        if rng.once_in(4) {
+            let what = Trouble::random_of_the_host(&mut rng);
+            faults.push(Fault { at: Moment::random(&mut rng, scenario), what });
+        }
         Self { scenario, seed, faults }
     }
 }
@@ -203,16 +221,27 @@ impl Schedule {
 impl Fault {
     fn random(rng: &mut Rng, scenario: Scenario) -> Self {
         let what = Trouble::random(rng, scenario);
-        let at = if what.is_of_an_effect() || rng.once_in(3) {
-            Moment::Effect(usize::try_from(rng.within(0..30)).unwrap_or_default())
-        } else {
-            Moment::After(rng.within(0..scenario.last_act() + 20_000))
-        };
+        let at = if what.is_of_an_effect() { Moment::random_effect(rng) } else { Moment::random(rng, scenario) };
         Self { at, what }
     }
 }
 
+impl Moment {
+    fn random(rng: &mut Rng, scenario: Scenario) -> Self {
+        if rng.once_in(3) { Self::random_effect(rng) } else { Self::After(rng.within(0..scenario.last_act() + 20_000)) }
+    }
+
+    fn random_effect(rng: &mut Rng) -> Self {
+        Self::Effect(usize::try_from(rng.within(0..30)).unwrap_or_default())
+    }
+}
+
 impl Trouble {
+    /// One that stands still in the middle of an effect is for a schedule by hand (docs/simulator.md has what is open there).
+    fn random_of_the_host(rng: &mut Rng) -> Self {
+        Self::LostLease { still: false, late: rng.within(0..12_000), blind: rng.once_in(2) }
+    }
+
     fn random(rng: &mut Rng, scenario: Scenario) -> Self {
         let down = rng.within(50..16_000);
         let during = rng.within(200..60_000);

@@ -14,6 +14,7 @@ use crate::{
     dolt::Dolt,
     faults::Faults,
     kube::{PodRun, PodStep},
+    lease::Leases,
     oracle::Oracle,
     rng::Rng,
     scenario::Act,
@@ -66,6 +67,8 @@ pub(crate) enum Event {
     Thaw(String),
     /// The host starts, with a list that lacks so many changes.
     HostUp(usize),
+    /// Nothing of a host that has lost its lease can arrive any more.
+    FormerHostGone,
     /// The scenario goes on.
     Act(Act),
     /// Whether all is as it should be.
@@ -90,6 +93,7 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) faults: Faults,
     pub(crate) oracle: Oracle,
+    pub(crate) leases: Leases,
     /// Whether the host should run. It is started and ended by whoever drives the world.
     pub(crate) host_up: bool,
     /// Since when each server can be reached from the host.
@@ -108,8 +112,8 @@ pub(crate) struct World {
     pub(crate) isolated: BTreeMap<String, u64>,
     /// When servers that stood still last went on.
     pub(crate) thawed: BTreeMap<String, u64>,
-    /// When the rounds of the last minute began, and how many there were at most in a minute.
-    rounds: (VecDeque<u64>, usize),
+    /// When the rounds of each object in the last minute began, and how many there were at most in a minute.
+    rounds: (BTreeMap<ObjectKey, VecDeque<u64>>, usize),
     /// What happened, where somebody wants to know.
     pub(crate) trace: Option<Vec<String>>,
     /// Whether the run has come to its end.
@@ -142,6 +146,7 @@ impl World {
             client: Client::default(),
             faults: Faults::default(),
             oracle: Oracle::default(),
+            leases: Leases::default(),
             host_up: false,
             reachable: BTreeMap::new(),
             reached: BTreeMap::new(),
@@ -151,7 +156,7 @@ impl World {
             last_contact: BTreeMap::new(),
             isolated: BTreeMap::new(),
             thawed: BTreeMap::new(),
-            rounds: (VecDeque::new(), 0),
+            rounds: (BTreeMap::new(), 0),
             trace: None,
             finished: false,
             acts_until: 0,
@@ -177,9 +182,10 @@ impl World {
         world.host_up = false;
         world.finished = false;
         world.longest_gap = None;
-        world.rounds = (VecDeque::new(), 0);
+        world.rounds = (BTreeMap::new(), 0);
         world.trace = None;
         world.faults = Faults::default();
+        world.leases = Leases::default();
         world.oracle.begin_again();
         world.client.longest_gap = 0;
         world
@@ -273,6 +279,9 @@ impl World {
             Event::Watch(at) => {
                 if let Some(change) = self.api.change(at).cloned() {
                     self.cache.put(&change);
+                    if let Some(former) = self.former_cache() {
+                        former.put(&change);
+                    }
                 }
             }
             Event::Pod { uid, token, step } => self.on_pod(&uid, token, step),
@@ -298,15 +307,17 @@ impl World {
                 self.host_since = self.now;
                 self.say(|| format!("the host starts, {stale} changes behind"));
             }
+            Event::FormerHostGone => self.on_former_host_gone(),
             Event::Act(act) => self.act(act),
             Event::Check => self.check(),
         }
     }
 
     /// A round begins.
-    pub(crate) fn on_round(&mut self) {
+    pub(crate) fn on_round(&mut self, object: &ObjectKey) {
         const MINUTE: u64 = 60_000;
         let (rounds, most) = &mut self.rounds;
+        let rounds = rounds.entry(object.clone()).or_default();
         rounds.push_back(self.now);
         while rounds.front().is_some_and(|at| self.now - at >= MINUTE) {
             rounds.pop_front();
@@ -314,7 +325,7 @@ impl World {
         *most = rounds.len().max(*most);
     }
 
-    /// How many rounds there were at most in a minute.
+    /// How many rounds of one object there were at most in a minute.
     pub(crate) fn most_rounds(&self) -> usize {
         self.rounds.1
     }

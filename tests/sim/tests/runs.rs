@@ -4,7 +4,7 @@
 use std::{fmt::Write, path::Path};
 
 use rstest::rstest;
-use sim::{Options, Scenario, Schedule, Summary, each_effect, each_pair, explore, run, shrink};
+use sim::{Fault, Moment, Options, Scenario, Schedule, Summary, Trouble, each_effect, each_pair, explore, run, shrink};
 
 const PLAIN: Options = Options { trace: false, mutant: None };
 
@@ -44,6 +44,10 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::ReplicationOffAndOn)]
 #[case(Scenario::ReplicationKept)]
 #[case(Scenario::TakeOver2)]
+#[case(Scenario::Accounts2)]
+#[case(Scenario::Password2)]
+#[case(Scenario::AccountsDeleted2)]
+#[case(Scenario::AccountsSwitchover2)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
@@ -70,6 +74,10 @@ fn two_faults_do_no_harm() {
 #[case(Scenario::ReplicationOffAndOn)]
 #[case(Scenario::ReplicationKept)]
 #[case(Scenario::TakeOver2)]
+#[case(Scenario::Accounts2)]
+#[case(Scenario::Password2)]
+#[case(Scenario::AccountsDeleted2)]
+#[case(Scenario::AccountsSwitchover2)]
 fn without_faults_it_goes_as_wished(#[case] scenario: Scenario) {
     let schedules: Vec<Schedule> = (1..=10).map(|seed| Schedule::quiet(scenario, seed)).collect();
     assert_held(&explore(&schedules, &PLAIN));
@@ -93,6 +101,19 @@ fn kept_schedules_hold() {
         let violation = run(&schedule, &PLAIN).violation;
         assert!(violation.is_none(), "{}: {violation:?}", path.display());
     }
+}
+
+/// By the host's own election: the first one writes nothing new after 10 s, and the second one leads after 15 s.
+#[rstest]
+#[case::goes_on(Trouble::LostLease { still: false, late: 16_000, blind: true })]
+#[case::stands_still(Trouble::LostLease { still: true, late: 20_000, blind: false })]
+fn what_a_host_had_under_way_arrives_while_its_successor_leads(#[case] what: Trouble) {
+    let faults = vec![Fault { at: Moment::Effect(0), what }];
+    let outcome = run(&Schedule { scenario: Scenario::Switchover3, seed: 1, faults }, &Options { trace: true, ..PLAIN });
+    let place = |words: &str| outcome.trace.iter().position(|line| line.contains(words)).unwrap();
+    assert!(place("another host has the lease") < place("what the former host had under way arrives"));
+    assert!(place("what the former host had under way arrives") < place("the former host is gone"));
+    assert!(outcome.violation.is_none(), "{:?}", outcome.violation);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use host::contract::Value;
-use mysql_async::{Row, from_value};
+use host::contract::{Argument, Statement, Value};
+use mysql_async::{Row, from_value, prelude::Queryable};
 use rstest::rstest;
 use sim::dolt::{Answer, Config, Dolt, Role};
 use sql_tests::{Cluster, sql, val};
@@ -22,6 +22,10 @@ enum Op {
     /// A second try by the other procedure while the first still waits.
     TransitionThenAssume(usize, u64, u64),
     Write(usize, u64),
+    /// A statement in a database, or in none, with its words: those with a backtick in front are names, `true` is no text.
+    Say(usize, &'static str, &'static str, &'static [&'static str]),
+    /// The same, where the real server may take its time until it answers as the model does.
+    Hear(usize, &'static str, &'static str, &'static [&'static str]),
     Stop(usize),
     Start(usize),
     /// The configuration, with which it starts the next time, does not name the other one.
@@ -97,6 +101,17 @@ impl Model {
         came(answer)
     }
 
+    fn say(&mut self, n: usize, database: &str, text: &str, words: &[&str]) -> Came {
+        let mut session = self.dolt.connect(&format!("s{n}"), Some(database).filter(|name| !name.is_empty())).unwrap();
+        let argument = |word: &&str| match word.strip_prefix('`') {
+            Some(name) => Argument::Identifier(name.into()),
+            None if *word == "true" => val(Value::Boolean(true)),
+            None => val(Value::Text((*word).into())),
+        };
+        let statement = Statement { text: text.into(), arguments: words.iter().map(argument).collect() };
+        came(self.dolt.run(&mut session, &statement))
+    }
+
     fn state(&self, n: usize) -> Option<State> {
         let (role, epoch) = self.dolt.state(&format!("s{n}")).filter(|_| self.dolt.answers(&format!("s{n}")))?;
         let volume = self.dolt.volume(&format!("v{n}"))?;
@@ -142,6 +157,48 @@ fn real_rows(rows: Result<Vec<Row>, String>) -> Came {
         Ok(rows) => Came::Rows(sorted(rows.into_iter().map(|row| row.unwrap().into_iter().take(3).map(cell).collect()).collect())),
         Err(words) if words.ends_with("connection closed") => Came::Refused("connection closed".into()),
         Err(words) => Came::Refused(words),
+    }
+}
+
+/// A statement with its words in their places.
+fn written(text: &str, words: &[&str]) -> String {
+    words.iter().fold(text.to_owned(), |text, word| match word.strip_prefix('`') {
+        Some(name) => text.replacen("??", &format!("`{name}`"), 1),
+        None if *word == "true" => text.replacen('?', "true", 1),
+        None => text.replacen('?', &format!("'{word}'"), 1),
+    })
+}
+
+async fn say(cluster: &Cluster, n: usize, database: &str, statement: &str) -> Came {
+    let mut conn = cluster.connect(n).await.unwrap();
+    let mut said = Ok(Vec::new());
+    for statement in [format!("USE `{database}`"), statement.to_owned()].iter().skip(usize::from(database.is_empty())) {
+        said = conn.query(statement).await.map_err(|error| match error {
+            mysql_async::Error::Server(error) => error.message,
+            other => other.to_string(),
+        });
+        if said.is_err() {
+            break;
+        }
+    }
+    drop(conn.disconnect().await);
+    real_rows(said)
+}
+
+/// Privileges in the order of the alphabet, and no hashes.
+fn alike(came: Came) -> Came {
+    let cell = |text: String| {
+        if text.len() == 32 && text.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return "a hash".to_owned();
+        }
+        let Some((names, rest)) = text.strip_prefix("GRANT ").and_then(|text| text.split_once(" ON ")) else { return text };
+        let mut names: Vec<&str> = names.split(", ").collect();
+        names.sort_unstable();
+        format!("GRANT {} ON {rest}", names.join(", "))
+    };
+    match came {
+        Came::Rows(rows) => Came::Rows(sorted(rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect())),
+        refused => refused,
     }
 }
 
@@ -216,6 +273,46 @@ use Op::*;
 #[case::a_second_try_by_the_other_procedure_fails_and_gives_the_writes_back(&["primary", "standby", "standby"], &[
     Write(0, 1), Settle, Stop(2), Write(0, 2), TransitionThenAssume(0, 2, 1),
 ])]
+#[case::accounts_are_made_and_taken_for_one_another_and_dropped(&["primary", "standby"], &[
+    Say(0, "", "CREATE USER ?@? IDENTIFIED BY ?", &["a", "%", "x"]), Say(0, "", "CREATE USER ?@? IDENTIFIED BY ?", &["a", "%", "x"]),
+    Say(1, "", "CREATE USER ?@? IDENTIFIED BY ?", &["b", "%", "x"]), Say(0, "", "ALTER USER ?@? IDENTIFIED BY ?", &["a", "%", "y"]),
+    Say(0, "", "ALTER USER ?@? IDENTIFIED BY ?", &["c", "%", "y"]), Say(0, "", "SHOW GRANTS FOR ?@?", &["c", "%"]),
+    Say(0, "", "SHOW GRANTS FOR ?@?", &["a", "10.0.0.1"]), Hear(1, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+    Say(0, "", "SELECT user, host FROM mysql.user WHERE user = ? AND BINARY host = ?", &["a", "%"]),
+    Say(0, "", "SELECT @@global.dolt_cluster_role FROM mysql.user WHERE user = ? AND BINARY host = ?", &["a", "%"]),
+    Say(0, "", "SELECT @@global.dolt_cluster_role FROM mysql.user WHERE user = ? AND BINARY host = ?", &["a", "10.0.0.1"]),
+    Say(1, "", "DROP USER IF EXISTS ?@?", &["a", "%"]), Say(0, "", "DROP USER IF EXISTS ?@?", &["a", "10.0.0.1"]),
+    Say(0, "", "DROP USER IF EXISTS ?@?", &["a", "%"]), Hear(1, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+])]
+#[case::privileges_are_given_and_taken_away(&["primary", "standby"], &[
+    Say(0, "", "CREATE USER ?@? IDENTIFIED BY ?", &["a", "%", "x"]), Say(0, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+    Say(0, "", "GRANT UPDATE, SELECT ON ??.* TO ?@?", &["`shop", "a", "%"]),
+    Say(0, "", "GRANT SELECT, GRANT OPTION ON ??.?? TO ?@?", &["`shop", "`items", "a", "%"]),
+    Say(0, "", "GRANT PROCESS ON *.* TO ?@?", &["a", "%"]), Say(0, "", "GRANT SELECT ON *.* TO ?@?", &["c", "%"]),
+    Say(1, "", "GRANT SELECT ON *.* TO ?@?", &["a", "%"]), Say(0, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+    Hear(1, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+    Say(0, "", "SELECT 1 FROM mysql.tables_priv WHERE user = ? AND BINARY host = ? AND LOWER(db) = ? AND LOWER(table_name) = ? \
+        AND table_priv LIKE ?", &["a", "%", "shop", "items", "%Grant%"]),
+    Say(0, "", "SELECT 1 FROM mysql.db WHERE user = ? AND BINARY host = ? AND LOWER(db) = ? AND grant_priv = ?", &["a", "%", "shop", "Y"]),
+    Say(0, "", "REVOKE SELECT ON ??.* FROM ?@?", &["`shop", "a", "%"]), Say(0, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+    Say(0, "", "REVOKE UPDATE ON ??.* FROM ?@?", &["`shop", "a", "%"]), Say(0, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+    Say(0, "", "REVOKE SELECT ON *.* FROM ?@?", &["c", "%"]), Hear(1, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
+])]
+#[case::databases_come_and_go_with_their_ignore_patterns(&["primary", "standby"], &[
+    Say(0, "", "CREATE DATABASE IF NOT EXISTS ??", &["`shop"]), Say(0, "", "CREATE DATABASE IF NOT EXISTS ??", &["`shop"]),
+    Say(1, "", "CREATE DATABASE IF NOT EXISTS ??", &["`other"]),
+    Say(0, "", "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = ?", &["shop"]),
+    Say(0, "shop", "INSERT INTO dolt_ignore (pattern, ignored) VALUES (?, ?) ON DUPLICATE KEY UPDATE ignored = ?", &["t%", "true", "true"]),
+    Say(0, "shop", "SELECT table_name, staged FROM dolt_status", &[]), Say(0, "shop", "CALL DOLT_ADD(?)", &["dolt_ignore"]),
+    Say(0, "shop", "SELECT table_name, staged FROM dolt_status", &[]),
+    Say(0, "shop", "CALL DOLT_COMMIT(?, ?, ?)", &["--skip-empty", "-m", "m"]), Say(0, "shop", "SELECT table_name, staged FROM dolt_status", &[]),
+    Say(0, "shop", "CALL DOLT_BRANCH(?, ?)", &["dev", "main"]), Say(0, "shop", "SELECT COUNT(*) FROM dolt_branches WHERE name = ?", &["dev"]),
+    Say(0, "shop", "SELECT active_branch()", &[]), Hear(1, "shop", "SELECT pattern, ignored FROM dolt_ignore", &[]),
+    Say(0, "shop", "DELETE FROM dolt_ignore WHERE pattern = ?", &["t%"]), Say(0, "shop", "SELECT table_name, staged FROM dolt_status", &[]),
+    Say(1, "", "DROP DATABASE IF EXISTS ??", &["`shop"]), Say(0, "", "DROP DATABASE IF EXISTS ??", &["`shop"]),
+    Say(0, "", "DROP DATABASE IF EXISTS ??", &["`shop"]),
+    Hear(1, "", "SELECT schema_name FROM information_schema.schemata ORDER BY schema_name", &[]),
+])]
 #[tokio::test]
 async fn the_model_answers_as_dolt_does(#[case] roles: &[&str], #[case] script: &[Op]) {
     let mut model = Model::start(roles);
@@ -272,6 +369,22 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
                 Err(words) => Came::Refused(words),
             };
             (Some(modelled), Some(write(cluster, n, number).await))
+        }
+        Say(n, database, text, words) => {
+            let modelled = model.say(n, database, text, words);
+            (Some(alike(modelled)), Some(alike(say(cluster, n, database, &written(text, words)).await)))
+        }
+        Hear(n, database, text, words) => {
+            model.pass(20_000);
+            let modelled = alike(model.say(n, database, text, words));
+            let until = Instant::now() + PATIENCE;
+            loop {
+                let real = alike(say(cluster, n, database, &written(text, words)).await);
+                if real == modelled || Instant::now() > until {
+                    break (Some(modelled), Some(real));
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
         Stop(n) => {
             model.dolt.stop(&format!("s{n}"));

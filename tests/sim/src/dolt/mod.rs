@@ -3,6 +3,8 @@
 //! It is a state machine without a clock of its own: what takes time is given back as [`Later`], and comes in again. It knows nothing of
 //! Kubernetes. `tests/sql/tests/model.rs` asks real servers the same questions.
 
+mod accounts;
+mod databases;
 mod replicate;
 mod role;
 mod select;
@@ -10,7 +12,10 @@ mod sql;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::{accounts::stored, sql::hash};
 pub use self::{
+    accounts::{Account, Name},
+    databases::Ignore,
     role::Role,
     sql::{Answer, Session},
 };
@@ -30,6 +35,12 @@ pub struct Content {
     pub writes: Vec<u64>,
     /// Branches beside `main`, with their commits.
     pub branches: BTreeMap<String, String>,
+    /// Character set and collation, where it was made with any.
+    pub charset: (String, String),
+    /// The ignore patterns.
+    pub ignore: Ignore,
+    /// The accounts, which only the database of accounts has.
+    pub accounts: BTreeMap<Name, Account>,
 }
 
 /// What a server keeps over restarts.
@@ -108,6 +119,17 @@ struct Server {
 pub enum Later {
     /// A primary sends what is new.
     Push {
+        /// The server.
+        server: String,
+        /// Its life.
+        life: u64,
+        /// The database.
+        database: String,
+        /// The standby.
+        peer: String,
+    },
+    /// A primary tells that a database is gone.
+    Drop {
         /// The server.
         server: String,
         /// Its life.
@@ -356,6 +378,7 @@ impl Dolt {
             let (_, later) = self.later.remove(place);
             match later {
                 Later::Push { server, life, database, peer } => self.on_push(&server, life, &database, &peer),
+                Later::Drop { server, life, database, peer } => self.on_drop(&server, life, &database, &peer),
                 Later::Tick { server, life } => self.on_tick(&server, life),
                 Later::GiveUp { server, transition } => self.on_give_up(&server, transition),
             }
@@ -370,6 +393,11 @@ impl Dolt {
     /// Whether something can pass between two servers.
     fn connected(&self, a: &str, b: &str) -> bool {
         !self.cut.contains(&(a.to_owned(), b.to_owned())) && self.answers(a) && self.answers(b)
+    }
+
+    /// What is in a database of a server.
+    pub(crate) fn database(&self, server: &str, database: &str) -> Option<&Content> {
+        self.volumes.get(&self.servers.get(server)?.volume)?.databases.get(database)
     }
 
     fn databases(&self, name: &str) -> BTreeMap<String, Content> {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Content, Dolt, Hook, Later, Role, SYSTEM, TICK};
 
 impl Hook {
-    /// Whether the standby was given all that the primary has. `content` is none for a system database.
+    /// Whether the standby was given all that the primary has. `content` is none for a system database in which nothing was ever written.
     pub(super) fn is_caught_up(&self, content: Option<&Content>) -> bool {
         self.pushed.as_ref().is_some_and(|pushed| content.is_none_or(|content| content == pushed))
     }
@@ -35,7 +35,6 @@ impl Dolt {
         }
         let sent = self.contact(name, peer);
         if sent.is_ok()
-            && !SYSTEM.contains(&database)
             && let Some(content) = &content
         {
             self.receive(peer, database, content.clone());

@@ -4,12 +4,15 @@
 use host::contract::{Argument, Rows, Value};
 
 use super::{
-    Dolt, Role,
+    Content, Dolt, Role, SYSTEM, accounts,
     sql::{Answer, commits, hash, head},
 };
 
 /// How long ago something was last received, in microseconds.
 const SILENCE: &str = "TIMESTAMPDIFF(MICROSECOND,MAX(last_update),NOW(6))";
+
+/// What a digest of a password is made of, beside the salt.
+const DIGESTED: &str = "|,plugin,authentication_string),256)";
 
 type Row = Vec<(&'static str, Value)>;
 
@@ -50,6 +53,11 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
                 cells.extend(row.iter().map(|(_, value)| value.clone()));
                 continue;
             }
+            if let Some(salt) = column.strip_prefix("SHA2(CONCAT(|").and_then(|rest| rest.strip_suffix(DIGESTED)) {
+                let of = (salt, cell(row, "plugin").and_then(text_of), cell(row, "authentication_string").and_then(text_of));
+                cells.push(Value::Text(hash(of)));
+                continue;
+            }
             match cell(row, column).cloned().map_or_else(|| scalar(dolt, server, database, column), Ok) {
                 Ok(value) => cells.push(value),
                 Err(answer) => return answer.unwrap_or_else(unknown),
@@ -78,6 +86,8 @@ fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Re
     Ok(match column.to_ascii_lowercase().as_str() {
         "@@global.dolt_cluster_role" => Value::Text(role.to_string()),
         "@@global.dolt_cluster_role_epoch" => Value::Signed(i64::try_from(epoch).unwrap_or_default()),
+        "current_user()" => Value::Text("admin@%".into()),
+        "active_branch()" => Value::Text("main".into()),
         "dolt_version()" => Value::Text("1.83.2".into()),
         "dolt_hashof_db()" => match database.and_then(|database| dolt.databases(server).get(database).cloned()) {
             Some(content) => Value::Text(hash((&content.writes, content.branches.iter().collect::<Vec<_>>()))),
@@ -93,8 +103,23 @@ fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) ->
     match table.to_ascii_lowercase().as_str() {
         "dolt_cluster.dolt_cluster_status" => Some(dolt.status(server)),
         "information_schema.schemata" => {
-            let names = dolt.databases(server).into_keys().chain(["information_schema", "dolt_cluster"].map(ToOwned::to_owned));
-            Some(names.map(|name| vec![("schema_name", text(&name))]).collect())
+            let own = ["information_schema", "dolt_cluster"].map(|name| (name.to_owned(), Content::default()));
+            let all = dolt.databases(server).into_iter().filter(|(name, _)| !SYSTEM.contains(&name.as_str())).chain(own);
+            let row = |(name, content): (String, Content)| {
+                let (charset, collation) = content.charset();
+                let columns = ["schema_name", "default_character_set_name", "default_collation_name"];
+                columns.into_iter().zip([name, charset, collation].map(Value::Text)).collect()
+            };
+            Some(all.map(row).collect())
+        }
+        table if table.starts_with("mysql.") => accounts::table(&dolt.accounts(server), table),
+        "dolt_ignore" => {
+            let row = |(pattern, ignored): (String, bool)| vec![("pattern", text(&pattern)), ("ignored", Value::Signed(ignored.into()))];
+            Some(content()?.ignore.patterns.into_iter().map(row).collect())
+        }
+        "dolt_status" => {
+            let row = |staged: bool| vec![("table_name", text("dolt_ignore")), ("staged", Value::Signed(staged.into()))];
+            Some(content()?.ignore.changes().into_iter().map(row).collect())
         }
         "dolt_branches" => {
             let content = content()?;
@@ -150,7 +175,9 @@ struct Condition {
 
 impl Condition {
     fn holds(&self, row: &Row) -> bool {
-        let value = cell(row, &self.column).and_then(text_of);
+        let lower = self.column.strip_prefix("LOWER(").and_then(|column| column.strip_suffix(')'));
+        let value = cell(row, lower.unwrap_or(&self.column)).and_then(text_of);
+        let value = if lower.is_some() { value.map(|value| value.to_lowercase()) } else { value };
         self.among.contains(&value) == self.equal
     }
 }
@@ -240,6 +267,11 @@ fn condition(text: &str) -> Option<Condition> {
     if let Some((column, wanted)) = text.split_once(" <> ") {
         return made(column, vec![value(wanted)], false);
     }
+    // The one pattern that is asked for: a word somewhere.
+    if let Some((column, pattern)) = text.split_once(" LIKE ") {
+        return made(column, vec![value(pattern.replace('%', "").as_str())], true);
+    }
     let (column, wanted) = text.split_once(" = ")?;
+    let column = column.strip_prefix("BINARY ").unwrap_or(column);
     made(column, vec![value(wanted)], true)
 }

@@ -7,7 +7,7 @@ use host::contract::{Argument, Rows, Statement, Value};
 use super::{Content, Dolt, SYSTEM, role::Called, select};
 
 /// Every error of a procedure has this number.
-const CODE: u16 = 1105;
+pub(super) const CODE: u16 = 1105;
 
 /// A session on a server.
 #[derive(Debug, Clone)]
@@ -61,6 +61,15 @@ impl Dolt {
             return select::select(self, &session.server, session.database.as_deref(), &text, &statement.arguments);
         }
         let unknown = || Answer::Unknown(format!("{text} with {:?}", statement.arguments));
+        let words: Option<Vec<String>> = statement.arguments.iter().map(word).collect();
+        if let Some(words) = words {
+            let (server, database) = (session.server.clone(), session.database.clone());
+            let answer = self.account_statement(&server, &text, &words);
+            let answer = answer.or_else(|| self.database_statement(&server, database.as_deref(), &text, &words));
+            if let Some(answer) = answer {
+                return answer;
+            }
+        }
         let Some((procedure, _)) = text.strip_prefix("CALL ").and_then(|call| call.split_once('(')) else { return unknown() };
         let called = match (procedure.to_ascii_uppercase().as_str(), statement.arguments.as_slice()) {
             ("DOLT_ASSUME_CLUSTER_ROLE", [Argument::Value(Value::Text(role)), epoch]) => match number(epoch) {
@@ -186,6 +195,16 @@ fn time(seconds: u64) -> String {
     format!("2026-01-{:02} {:02}:{:02}:{:02}", hours / 24 + 1, hours % 24, minutes % 60, seconds % 60)
 }
 
+/// An argument as a word.
+fn word(argument: &Argument) -> Option<String> {
+    match argument {
+        Argument::Identifier(name) => Some(name.clone()),
+        Argument::Value(Value::Text(text)) => Some(text.clone()),
+        Argument::Value(Value::Boolean(truth)) => Some(truth.to_string()),
+        Argument::Value(_) => None,
+    }
+}
+
 /// A number among the arguments.
 fn number(argument: &Argument) -> Option<u64> {
     match argument {
@@ -196,7 +215,7 @@ fn number(argument: &Argument) -> Option<u64> {
 }
 
 /// A hash, in the length that Dolt's have.
-pub(super) fn hash(of: impl Hash) -> String {
+pub(crate) fn hash(of: impl Hash) -> String {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     format!("{:032x}", hasher.finish())

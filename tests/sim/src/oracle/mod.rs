@@ -1,5 +1,6 @@
 //! What must hold at every step, and what must hold once nothing goes wrong any more.
 
+mod accounts;
 mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,9 +61,16 @@ pub(crate) struct Oracle {
     touched: BTreeSet<String>,
     /// Since when all has been as it should be, and how many effects there had been.
     settled: Option<(u64, usize)>,
+    /// Of databases, accounts and privileges.
+    on_servers: accounts::OnServers,
 }
 
 impl Oracle {
+    /// Nothing goes wrong in this run: what was done once need not be done again.
+    pub(crate) fn expect_nothing_twice(&mut self) {
+        self.on_servers.begin_again(true);
+    }
+
     /// The epoch that the status says.
     pub(crate) fn recorded(&self) -> u64 {
         self.recorded
@@ -70,6 +78,7 @@ impl Oracle {
 
     /// For another run from here.
     pub(crate) fn begin_again(&mut self) {
+        self.on_servers.begin_again(false);
         self.settled = None;
         self.touched.clear();
     }
@@ -98,6 +107,7 @@ impl World {
 
     /// A server has become primary: it must have all that any server has that could have been asked.
     pub(crate) fn on_promoted(&mut self, pod: &str, epoch: u64) {
+        self.excuse_what_came_back(pod);
         if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
@@ -165,6 +175,7 @@ impl World {
             ("PersistentVolumeClaim", None) if !self.may_lose_claims() => {
                 self.violated("no-claim-deleted", format!("{} is gone", change.key.name));
             }
+            (kind @ ("Database" | "User"), Some(object)) => self.oracle.on_servers.on_object(kind, &object.body["spec"]),
             ("DoltDB", Some(object)) => {
                 let epoch = object.body["status"]["replicationEpoch"].as_u64().unwrap_or_default();
                 // One that was noted and then used for nothing may be forgotten: where the answer to a status is lost, the next one may be written
@@ -199,8 +210,9 @@ impl World {
 
     /// An effect that changes something.
     pub(crate) fn on_counted(&mut self, effect: &Effect) {
-        if format!("{effect:?}").contains(crate::scenario::PASSWORD) {
-            self.violated("no-secret-in-a-plan", format!("{effect:?}"));
+        let told = format!("{effect:?}");
+        if crate::scenario::PASSWORDS.iter().any(|password| told.contains(password)) {
+            self.violated("no-secret-in-a-plan", told);
         }
     }
 
