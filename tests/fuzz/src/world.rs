@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use arbtest::arbitrary::{Result as Random, Unstructured};
 use sdk::{
-    Level, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp,
-    Value, World,
+    Level, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState,
+    Timestamp, Value, World,
     testkit::{Fixture, value_from_json},
 };
 
@@ -38,7 +38,8 @@ impl<'a, 'u> Anything<'a, 'u> {
             Some(answer) => {
                 let rows: Vec<Vec<Value>> = answer.rows.iter().map(|row| row.iter().map(value_from_json).collect()).collect();
                 let width = rows.first().map_or(answer.columns.len(), Vec::len);
-                let columns = if answer.columns.is_empty() { (0..width).map(|i| format!("c{i}")).collect() } else { answer.columns.clone() };
+                let columns =
+                    if answer.columns.is_empty() { (0..width).map(|i| format!("c{i}")).collect() } else { answer.columns.clone() };
                 Ok(Rows { columns, rows })
             }
             None => anything(&mut self.random.borrow_mut()).unwrap_or_else(|_| Ok(Rows { columns: Vec::new(), rows: Vec::new() })),
@@ -48,7 +49,8 @@ impl<'a, 'u> Anything<'a, 'u> {
 
 fn anything(u: &mut Unstructured<'_>) -> Random<Result<Rows, SqlError>> {
     if u.ratio(1, 4)? {
-        let kinds = [SqlErrorKind::Unreachable, SqlErrorKind::AccessDenied, SqlErrorKind::Timeout, SqlErrorKind::Server, SqlErrorKind::Lost];
+        let kinds =
+            [SqlErrorKind::Unreachable, SqlErrorKind::AccessDenied, SqlErrorKind::Timeout, SqlErrorKind::Server, SqlErrorKind::Lost];
         return Ok(Err(SqlError { kind: *u.choose(&kinds)?, code: u.arbitrary()?, state: "HY000".to_owned(), message: text(u)? }));
     }
     let width = u.int_in_range(0..=4)?;
@@ -63,7 +65,9 @@ fn cell(u: &mut Unstructured<'_>) -> Random<Value> {
         2 => Value::Unsigned(u.arbitrary()?),
         3 => Value::Double(u.arbitrary()?),
         4 => Value::Bytes(u.arbitrary()?),
-        5 => Value::Text((*u.choose(&["primary", "standby", "detected_broken_config", "2026-01-01 00:00:00.5", "1", "GRANT ALL"])?).to_owned()),
+        5 => Value::Text(
+            (*u.choose(&["primary", "standby", "detected_broken_config", "2026-01-01 00:00:00.5", "1", "GRANT ALL"])?).to_owned(),
+        ),
         _ => Value::Text(text(u)?),
     })
 }

@@ -82,7 +82,9 @@ fn package(folder: &Path) -> PathBuf {
     if !place.exists() {
         let scratch = tempfile::tempdir_in(folder).expect("a folder");
         let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"]).arg(scratch.path()).arg(PACKAGE);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--root-user-action=ignore", "--target"])
+            .arg(scratch.path())
+            .arg(PACKAGE);
         assert!(pip.status().expect("python3 runs").success(), "{PACKAGE} cannot be installed");
         // Whoever was quicker has put the same there.
         let _ = fs::rename(scratch.keep(), &place);
