@@ -1,4 +1,4 @@
-//! Who has read what: reads are subscriptions. From a change to the objects whose reconcile would see it.
+//! Who has read what, and applied what: both are subscriptions. From a change to the objects whose reconcile would see it, or would undo it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::{
 /// A reconciled object: the reconciler's slot and the object.
 pub type Target = (String, ObjectKey);
 
-/// What each target has read in its last reconcile.
+/// What each target has read and applied in its last reconcile.
 #[derive(Default)]
 pub struct Index {
     objects: HashMap<ObjectKey, HashSet<Target>>,
@@ -53,6 +53,15 @@ impl Index {
             self.objects.entry(object.clone()).or_default().insert(target.clone());
         }
         self.reads.insert(target.clone(), noted);
+    }
+
+    /// Adds what a target found applied in the same reconcile.
+    pub fn applied(&mut self, target: &Target, objects: impl IntoIterator<Item = ObjectKey>) {
+        let noted = self.reads.entry(target.clone()).or_default();
+        for object in objects {
+            self.objects.entry(object.clone()).or_default().insert(target.clone());
+            noted.objects.push(object);
+        }
     }
 
     /// Removes a target.
@@ -153,6 +162,19 @@ mod tests {
         for (secret, expected) in [("account", 1), ("authority", 1), ("other", 0)] {
             assert_eq!(index.concerned(&changed("Secret", secret, None, None)).len(), expected, "{secret}");
         }
+    }
+
+    #[test]
+    fn a_change_concerns_who_has_applied_it() {
+        let mut index = Index::default();
+        index.record(&target(), &[get("ConfigMap", "c")]);
+        index.applied(&target(), [key("Service", "s")]);
+        for name in ["c", "s"] {
+            let kind = if name == "c" { "ConfigMap" } else { "Service" };
+            assert_eq!(index.concerned(&changed(kind, name, None, None)).len(), 1, "{name}");
+        }
+        index.record(&target(), &[]);
+        assert!(index.concerned(&changed("Service", "s", None, None)).is_empty());
     }
 
     #[test]

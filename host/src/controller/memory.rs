@@ -6,7 +6,7 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    contract::{Next, Object, Outcome},
+    contract::{Next, Object, ObjectRef, Outcome},
     gateway::Read,
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Settled {
     pub(super) module: String,
     /// What it read.
     pub(super) reads: Vec<Read>,
+    /// What it found applied already, with the fingerprint of each.
+    pub(super) applied: Vec<(ObjectRef, Option<u64>)>,
     /// When to look again.
     pub(super) next: Next,
 }

@@ -30,6 +30,15 @@ enum Verdict {
     Failed,
 }
 
+/// A plan that was carried out to its end.
+struct Carried {
+    /// Whether anything changed.
+    changed: bool,
+    next: Next,
+    /// Each object that was applied, with its fingerprint before.
+    applied: Vec<(ObjectRef, Option<u64>)>,
+}
+
 impl Controller {
     /// Reconciles an object once, or finds that there is nothing to reconcile.
     pub(super) async fn process(&self, key: &ObjectKey, wake: Wake) {
@@ -150,19 +159,28 @@ impl Controller {
         if in_trouble {
             self.shared.world.health(subject, None).await;
         }
-        self.carry_out(subject, plan, memory).await.map_or((Verdict::Failed, Fared::Failed), |(changed, next)| match changed {
-            true => (Verdict::Again, Fared::Well),
-            false => (Verdict::Settled(Box::new(Settled { object, module, reads, next })), Fared::Well),
-        })
+        let Some(Carried { changed, next, applied }) = self.carry_out(subject, plan, memory).await else {
+            return (Verdict::Failed, Fared::Failed);
+        };
+        if changed {
+            return (Verdict::Again, Fared::Well);
+        }
+        self.index().applied(&(self.name.clone(), subject.object.clone()), applied.iter().map(|(object, _)| object.into()));
+        (Verdict::Settled(Box::new(Settled { object, module, reads, applied, next })), Fared::Well)
     }
 
-    /// Applies a plan's effects in order, then writes its events. Gives whether anything changed; none where an effect failed.
-    async fn carry_out(&self, subject: &Subject, plan: Plan, memory: &mut Memory) -> Option<(bool, Next)> {
+    /// Applies a plan's effects in order, then writes its events. None where an effect failed.
+    async fn carry_out(&self, subject: &Subject, plan: Plan, memory: &mut Memory) -> Option<Carried> {
         let mut changed = false;
+        let mut applied = Vec::new();
         for (at, effect) in plan.effects.iter().enumerate() {
             if !self.is_there(subject).await {
                 tracing::info!(object = %subject.object, "the object is gone; the rest of its plan is dropped");
                 return None;
+            }
+            if let Effect::Apply(application) = effect {
+                // Before it is compared with what is wanted: what somebody else changes from then on is seen to be another.
+                applied.push((application.object.clone(), self.shared.world.fingerprint(&application.object).await));
             }
             let result = self.shared.world.apply(subject, effect).await;
             self.shared.metrics.effect(&self.name, plan::name(effect), result.as_ref().map(|a| *a == Applied::Changed).map_err(drop));
@@ -185,7 +203,7 @@ impl Controller {
         for event in &plan.events {
             self.tell(subject, event).await;
         }
-        Some((changed, plan.next))
+        Some(Carried { changed, next: plan.next, applied })
     }
 
     /// Whether the object still exists. What is made for one that is gone would be left behind, or be in the way of a namesake.
@@ -198,7 +216,7 @@ impl Controller {
         }
     }
 
-    /// Whether the object and every answer to the reads of the last round are what they were. The time is always another;
+    /// Whether the object, every answer to the reads of the last round and all that it found applied are what they were. The time is always another;
     /// databases tell nobody of a change, so they are asked when their time comes and not at each change in the cluster.
     async fn is_same(&self, subject: &Subject, object: &Object, memory: &Memory, wake: Wake, decider: &Decider) -> bool {
         let Some(settled) = &memory.settled else { return false };
@@ -215,6 +233,11 @@ impl Controller {
                         return false;
                     }
                 }
+            }
+        }
+        for (object, fingerprint) in &settled.applied {
+            if self.shared.world.fingerprint(object).await != *fingerprint {
+                return false;
             }
         }
         true

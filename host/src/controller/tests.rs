@@ -87,6 +87,9 @@ impl Gateway for World {
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
     }
+    async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
+        self.applied.lock().unwrap().contains(&object.name).then_some(1)
+    }
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         queries.iter().map(|_| Ok(vec![])).collect()
     }
@@ -277,6 +280,21 @@ async fn a_change_that_no_read_sees_does_not_run_the_reconciler() {
     *bench.world.value.lock().unwrap() = "changed".into();
     bench.controller.wake(&key(), Wake::Change);
     assert_eq!(bench.after(SOON).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_applied_is_applied_again_when_somebody_else_takes_it_away() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![apply(config("a")), apply(config("b"))], Next::Change)));
+    assert_eq!(bench.after(SOON).await, 2);
+    bench.controller.wake(&key(), Wake::Change);
+    assert_eq!(bench.after(SOON).await, 2, "nothing has changed");
+    bench.world.applied.lock().unwrap().retain(|name| name != "a");
+    bench.controller.wake(&key(), Wake::Change);
+    assert_eq!(bench.after(SOON).await, 4);
+    assert_eq!(World::names(&bench.world.applied), ["b", "a"]);
+    let index = bench.controller.shared.index.lock().unwrap();
+    let change = |name: &str| crate::cluster::Change { object: (&config(name)).into(), labels: [None, None] };
+    assert!(["a", "b"].iter().all(|name| index.concerned(&change(name)).len() == 1), "changes of either are heard of");
 }
 
 #[tokio::test(start_paused = true)]

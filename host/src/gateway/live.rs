@@ -79,6 +79,10 @@ impl Gateway for Live {
         self.cluster.secret(namespace, name).await
     }
 
+    async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
+        self.cluster.stored(object).await.ok().flatten().map(|stored| stored.fingerprint())
+    }
+
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         self.sql.query_all(queries).await
     }

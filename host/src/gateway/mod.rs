@@ -87,6 +87,13 @@ pub trait Gateway: Send + Sync + 'static {
     /// Digests of a Secret's values.
     async fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError>;
 
+    /// A digest of an object but for its status, by which it is seen that somebody else has changed what was applied; none where there is no
+    /// such object, or where nobody else changes anything.
+    async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
+        let _ = object;
+        None
+    }
+
     /// All queries at once; answers in the order of the questions.
     async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>>;
 

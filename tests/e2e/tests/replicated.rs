@@ -29,6 +29,7 @@ async fn the_examples_become_a_replicated_cluster_with_a_database() -> Result<()
         the_database_of_the_examples_is_on_both_servers(namespace).await.context("the database is on both servers")?;
         services_are_as_named(namespace).await.context("Services are as named")?;
         the_other_children_are_as_named(namespace, &doltdb).await.context("the other children are as named")?;
+        children_that_somebody_changes_or_deletes_are_put_right(namespace).await.context("children that somebody changes are put right")?;
         namespace.no_pod_ever_restarted().await?;
         ensure!(took < seconds(PROMISED), "apply to Ready took {:.1} s, promised are {PROMISED} s", took.as_secs_f64());
         Ok(())
@@ -164,4 +165,24 @@ async fn the_other_children_are_as_named(namespace: &Namespace, doltdb: &Value) 
     ensure!(budget["minAvailable"] == "50%", "the budget is {budget}");
     ensure!(budget["selector"] == json!({"matchLabels": {"app.kubernetes.io/name": NAME}}), "the budget is {budget}");
     Ok(())
+}
+
+async fn children_that_somebody_changes_or_deletes_are_put_right(namespace: &Namespace) -> Result<()> {
+    let (primary, reader) = (format!("{NAME}-primary"), format!("{NAME}-reader"));
+    let selector = namespace.expect("Service", &primary).await?["spec"]["selector"].clone();
+    let astray = json!({"spec": {"selector": {"statefulset.kubernetes.io/pod-name": "nobody"}}});
+    namespace.merge("Service", &primary, &astray).await?;
+    namespace.delete("Service", &reader).await?;
+    wait_for("both Services are as before", seconds(10), async || {
+        let now = namespace.expect("Service", &primary).await?["spec"]["selector"].clone();
+        ensure!(now == selector, "{primary} selects {now}, before it was {selector}");
+        namespace.expect("Service", &reader).await.map(drop)
+    })
+    .await?;
+    wait_for("the Services lead somewhere", seconds(20), async || {
+        let roles = [service(namespace, "primary").role().await?, service(namespace, "reader").role().await?];
+        ensure!(roles == ["primary", "standby"], "they lead to {roles:?}");
+        Ok(())
+    })
+    .await
 }

@@ -55,6 +55,10 @@ impl Cache {
         self.objects.get(key).and_then(|(_, object)| object.as_ref())
     }
 
+    pub(crate) fn fingerprint(&self, key: &ObjectKey) -> Option<u64> {
+        self.stored(key).map(|stored| stored.fingerprint())
+    }
+
     pub(crate) fn get(&self, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
         self.stored(&object.into()).map(|stored| stored.to_object(fields)).transpose()
     }

@@ -323,6 +323,10 @@ impl Gateway for SimGateway {
         Ok(self.sim.look(|world| world.cache_of(self.replica).secret(namespace, name)))
     }
 
+    async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
+        self.sim.look(|world| world.cache_of(self.replica).fingerprint(&ObjectKey::from(object)))
+    }
+
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         let statements = self.statements();
         join_all(queries.iter().map(|query| statements.ask(query))).await
