@@ -57,7 +57,7 @@ use self::{
     session::{Budget, Session},
     text::{Sealed, Template},
 };
-use crate::contract::{Argument, Endpoint, Execution, Query, Rows, SqlError, SqlErrorKind, Statement, Value};
+use crate::contract::{Argument, Endpoint, Execution, Guard, Query, Rows, SqlError, SqlErrorKind, Statement, Value};
 
 /// Gives the plaintext of Secrets, to this room only.
 #[async_trait]
@@ -150,8 +150,15 @@ impl Sql {
         Self { fence, ..self }
     }
 
-    fn may_write(&self) -> Result<(), Failure> {
-        if (self.fence)() { Ok(()) } else { Err(Failure::new(SqlErrorKind::Denied, "this process does not lead any more")) }
+    /// Whether the first statement may be sent: the guard holds, and so does the fence after that.
+    async fn may_write(&self, address: &Address, session: &mut Session, guard: Option<(&Guard, &Sealed)>) -> Result<(), ExecuteError> {
+        let failed = |failure: Failure| ExecuteError::Sql(failure.at(address));
+        if let Some((guard, question)) = guard {
+            let mut budget = Budget { rows: self.limits.rows, bytes: self.limits.bytes };
+            let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
+            guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
+        }
+        if (self.fence)() { Ok(()) } else { Err(failed(Failure::new(SqlErrorKind::Denied, "this process does not lead any more"))) }
     }
 
     /// Runs the statements of one query in a read-only session, and gives the rows of each.
@@ -220,12 +227,7 @@ impl Sql {
 
         let (mut session, _) = self.own(address, execution.database.as_deref(), &login, deadline).await.map_err(failed)?;
         let work = async {
-            if let (Some(guard), [question]) = (guard, question.as_slice()) {
-                let mut budget = Budget { rows: self.limits.rows, bytes: self.limits.bytes };
-                let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
-                guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
-            }
-            self.may_write().map_err(failed)?;
+            self.may_write(address, &mut session, guard.zip(question.first())).await?;
             session.write(&statements).await.map_err(failed)
         };
         timeout_at(deadline, work).await.unwrap_or_else(|_| Err(failed(Failure::timeout(deadline - started))))?;

@@ -15,7 +15,6 @@ use super::{
     ExecuteError, Sql,
     address::Address,
     error::Failure,
-    guard,
     login::Authority,
     parse, report,
     session::{Budget, Session, Whose},
@@ -69,12 +68,7 @@ impl Sql {
         let (mut session, again) = self.own(address, execution.database.as_deref(), &login, soon).await.map_err(failed)?;
         let whose = session.whose(soon).await;
         let work = async {
-            if let (Some(guard), [question]) = (guard, question.as_slice()) {
-                let mut budget = Budget { rows: self.limits.rows, bytes: self.limits.bytes };
-                let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
-                guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
-            }
-            self.may_write().map_err(failed)?;
+            self.may_write(address, &mut session, guard.zip(question.first())).await?;
             session.write_and_keep(&statements, KEPT).await.map_err(failed)
         };
         let done = tokio::select! {
