@@ -4,9 +4,11 @@
 //! for so long. Either way the seed of one that fails is printed, and `ARBTEST_SEED` plays it again.
 
 mod change;
+mod chart;
 mod world;
 
 pub use change::{change, text};
+pub use chart::slot;
 pub use world::Anything;
 
 use std::{env, time::Duration};

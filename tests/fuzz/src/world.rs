@@ -5,8 +5,7 @@ use std::cell::RefCell;
 use arbtest::arbitrary::{Result as Random, Unstructured};
 use sdk::{
     Level, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState,
-    Timestamp, Value, World,
-    testkit::{Fixture, value_from_json},
+    Timestamp, Value, World, testkit::Fixture,
 };
 
 use crate::text;
@@ -35,13 +34,7 @@ impl<'a, 'u> Anything<'a, 'u> {
         let mut known = self.fixture.sql.iter().filter(fits);
         let answer = known.clone().find(|answer| answer.host == host).or_else(|| known.next());
         match answer.filter(|answer| answer.error.is_none() && !self.another()) {
-            Some(answer) => {
-                let rows: Vec<Vec<Value>> = answer.rows.iter().map(|row| row.iter().map(value_from_json).collect()).collect();
-                let width = rows.first().map_or(answer.columns.len(), Vec::len);
-                let columns =
-                    if answer.columns.is_empty() { (0..width).map(|i| format!("c{i}")).collect() } else { answer.columns.clone() };
-                Ok(Rows { columns, rows })
-            }
+            Some(answer) => answer.answer(),
             None => anything(&mut self.random.borrow_mut()).unwrap_or_else(|_| Ok(Rows { columns: Vec::new(), rows: Vec::new() })),
         }
     }

@@ -12,7 +12,7 @@ use contract::{
 };
 use database::DatabaseReconciler;
 use doltdb::DoltDBReconciler;
-use fuzz::{Anything, change, inputs};
+use fuzz::{Anything, change, inputs, slot as installed};
 use grant::GrantReconciler;
 use host::{
     plan::{Reach, check},
@@ -23,21 +23,11 @@ use sdk::{
     Failure, Plan, Reconciler, Request, World,
     testkit::{Fixture, cases},
 };
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use snapshot::SnapshotReconciler;
 use user::UserReconciler;
 
-const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
-
 type Function = fn(&dyn World, &Request) -> Result<Plan, Failure>;
-
-/// What the chart grants.
-fn reach(slot: &str) -> Reach {
-    let values: Json = serde_saphyr::from_str(VALUES).unwrap();
-    let mut slot = values["reconcilers"][slot].clone();
-    slot["settings"] = json!({});
-    Reach::new(Arc::new(serde_json::from_value::<Slot>(slot).unwrap()))
-}
 
 fn keep_what_is_the_api_servers(before: &Json, object: &mut Json) {
     if !object["metadata"].is_object() {
@@ -61,7 +51,7 @@ fn keep_what_is_the_api_servers(before: &Json, object: &mut Json) {
 fn whatever_an_object_says_its_plan_is_within_the_grant(#[case] slot: &str, #[case] reconcile: Function) {
     let cases = cases(root().join(format!("guests/{slot}/tests/cases")));
     assert!(!cases.is_empty());
-    let (reach, limits) = (reach(slot), Limits::default());
+    let (reach, limits) = (Reach::new(Arc::new(serde_json::from_value::<Slot>(installed(slot)).unwrap())), Limits::default());
     let texts: Vec<String> = cases.iter().map(|case| std::fs::read_to_string(case).unwrap()).collect();
     inputs(2_000, |u| {
         let mut fixture = Fixture::parse(u.choose(&texts)?).unwrap();

@@ -9,7 +9,7 @@ use contract::{
     world::{cross, subject},
 };
 use doltdb::DoltDBReconciler;
-use fuzz::{change, inputs};
+use fuzz::{change, inputs, slot};
 use host::{
     contract::{Effect, ObjectRef, Plan},
     gateway::Subject,
@@ -19,13 +19,9 @@ use host::{
 use sdk::testkit::{Fixture, cases, run};
 use serde_json::{Value as Json, json};
 
-const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
-
 #[test]
 fn what_passes_the_check_is_granted() {
-    let values: Json = serde_saphyr::from_str(VALUES).unwrap();
-    let mut slot = values["reconcilers"]["doltdb"].clone();
-    slot["settings"] = json!({});
+    let slot = slot("doltdb");
     let reach = Reach::new(Arc::new(serde_json::from_value::<Slot>(slot.clone()).unwrap()));
     let plans: Vec<(Subject, Json)> = cases(root().join("guests/doltdb/tests/cases"))
         .iter()

@@ -171,6 +171,19 @@ pub struct SqlAnswer {
     pub error: Option<SqlFailure>,
 }
 
+impl SqlAnswer {
+    /// The rows, or the error in their place.
+    ///
+    /// # Errors
+    /// That error.
+    pub fn answer(&self) -> Result<Rows, SqlError> {
+        match &self.error {
+            Some(error) => Err(error.error()),
+            None => Ok(FixtureRows { columns: self.columns.clone(), rows: self.rows.clone() }.answer()),
+        }
+    }
+}
+
 /// An error that a server or the host answers.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -263,10 +276,7 @@ impl Fixture {
         let Some(answer) = answer else {
             panic!("the fixture has no answer of {host} to {:?} with {}", statement.text, Json::from(arguments))
         };
-        if let Some(error) = &answer.error {
-            return Err(error.error());
-        }
-        let rows = FixtureRows { columns: answer.columns.clone(), rows: answer.rows.clone() }.answer();
+        let rows = answer.answer()?;
         if rows.rows.len() > usize::try_from(query.max_rows).unwrap_or(usize::MAX) {
             let message = format!("more than {} rows", query.max_rows);
             return Err(SqlError { kind: SqlErrorKind::TooLarge, code: 0, state: String::new(), message });

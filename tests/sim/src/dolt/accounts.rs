@@ -76,7 +76,7 @@ impl Dolt {
         if let ("SHOW GRANTS FOR ?@?", [name, host]) = (text, words) {
             return Some(self.show_grants(server, (name.clone(), host.clone())));
         }
-        let (privileges, place, whose) = match (text, words) {
+        let (gives, names, place, whose) = match (text, words) {
             ("CREATE USER ?@? IDENTIFIED BY ?", [name, host, password]) => {
                 return Some(self.with_accounts(server, |accounts| {
                     let name = (name.clone(), host.clone());
@@ -121,10 +121,9 @@ impl Dolt {
                     }
                     _ => return None,
                 };
-                ((verb == "GRANT", names), place, whose)
+                (verb == "GRANT", names, place, whose)
             }
         };
-        let (gives, names) = privileges;
         Some(self.with_accounts(server, |accounts| {
             let account = taken_for(accounts, &whose).and_then(|taken| accounts.get_mut(&taken));
             match account {
@@ -139,10 +138,8 @@ impl Dolt {
 
     fn show_grants(&self, server: &str, name: Name) -> Answer {
         let accounts = self.accounts(server);
-        let Some(account) = taken_for(&accounts, &name).and_then(|taken| Some((accounts.get(&taken)?, taken))) else {
-            return Answer::Error(CODE, no_grant(&name));
-        };
-        let rows = account.0.shown(&account.1).into_iter().map(|line| vec![Value::Text(line)]).collect();
+        let Some(taken) = taken_for(&accounts, &name) else { return Answer::Error(CODE, no_grant(&name)) };
+        let rows = accounts[&taken].shown(&taken).into_iter().map(|line| vec![Value::Text(line)]).collect();
         Answer::Rows(Rows { columns: vec![format!("Grants for {}@{}", name.0, name.1)], rows })
     }
 
