@@ -77,7 +77,7 @@ async fn play(world: World, mutant: Option<Mutant>) -> World {
     let mut former: Option<Host> = None;
     let mut successor: Option<Candidate> = None;
     loop {
-        let (next, news, former_news, lost, crashed, up) = {
+        let (next, news, former_news, lost, swapped, crashed, up) = {
             let mut world = sim.drive();
             if world.finished || world.oracle.violation.is_some() {
                 break;
@@ -88,7 +88,8 @@ async fn play(world: World, mutant: Option<Mutant>) -> World {
             }
             let former_news = world.has_former_host().then(|| world.former_cache().map(Cache::take_news).unwrap_or_default());
             let lost = std::mem::take(&mut world.leases.lost);
-            (world.next(), world.cache.take_news(), former_news, lost, world.faults.crash.take().is_some(), world.host_up)
+            let swapped = std::mem::take(&mut world.faults.swap);
+            (world.next(), world.cache.take_news(), former_news, lost, swapped, world.faults.crash.take().is_some(), world.host_up)
         };
         if lost {
             former = host.take();
@@ -106,7 +107,11 @@ async fn play(world: World, mutant: Option<Mutant>) -> World {
                 let candidate = successor.take().unwrap_or_else(|| Candidate::stand(&sim));
                 Host::start(&sim, configuration, mutant, candidate)
             };
-            host.get_or_insert_with(start).dispatch(news);
+            let host = host.get_or_insert_with(start);
+            if swapped {
+                host.promote();
+            }
+            host.dispatch(news);
         }
         let next = sim.instant(next.unwrap_or(until + 1));
         tokio::select! {
