@@ -43,11 +43,11 @@ pub(crate) fn highest_epoch(servers: &BTreeMap<i32, Result<Server, String>>, rec
     servers.values().flatten().map(|server| server.report.epoch).max().unwrap_or_default().max(recorded)
 }
 
-/// What the roles come to. The recorded epoch tells of servers that can't be asked: where all of them (`replicas`) answer, they know best, as after
-/// the loss of all volumes.
-pub(crate) fn leadership(servers: &BTreeMap<i32, Result<Server, String>>, recorded: u64, replicas: i32, form: &Form) -> Leadership {
+/// What the roles come to. The recorded epoch tells of servers that can't be asked: where all of them answer, they know best whether it was ever
+/// taken. One that a primary was seen with counts all the same: a server whose disk was full when it was promoted forgets it when it ends.
+pub(crate) fn leadership(target: &Target, servers: &BTreeMap<i32, Result<Server, String>>) -> Leadership {
     // It is not asked whether it is primary: it has no cluster yet.
-    if *form == Form::TurningOn {
+    if target.form == Form::TurningOn {
         return Leadership::One(FIRST);
     }
     let primaries: Vec<(i32, u64)> = servers
@@ -58,8 +58,8 @@ pub(crate) fn leadership(servers: &BTreeMap<i32, Result<Server, String>>, record
         .collect();
     let Some(epoch) = primaries.iter().map(|(_, epoch)| *epoch).max() else { return Leadership::Nobody };
     let ordinals: Vec<i32> = primaries.into_iter().filter(|(_, e)| *e == epoch).map(|(ordinal, _)| ordinal).collect();
-    let complete = (0..replicas).all(|ordinal| servers.get(&ordinal).is_some_and(Result::is_ok));
-    let highest = highest_epoch(servers, if complete { 0 } else { recorded });
+    let complete = (0..target.replicas).all(|ordinal| servers.get(&ordinal).is_some_and(Result::is_ok));
+    let highest = highest_epoch(servers, if complete { target.seen_epoch() } else { target.recorded_epoch() });
     match ordinals.as_slice() {
         [ordinal] if epoch == highest => Leadership::One(*ordinal),
         [ordinal] => Leadership::Stale { ordinal: *ordinal, epoch, highest },
