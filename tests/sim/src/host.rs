@@ -119,9 +119,11 @@ impl Host {
         self.promotions += 1;
         let digest = format!("module-{}", self.promotions + 1);
         self.seats.iter().zip(self.modules.instances(&digest)).for_each(|(seat, next)| seat.promote(next));
-        for controller in self.controllers.iter().cloned() {
-            self.tasks.push(tokio::spawn(async move { controller.wake_all().await }));
-        }
+        let looking_again = self.controllers.iter().map(|controller| {
+            let controller = controller.clone();
+            tokio::spawn(async move { controller.wake_all().await })
+        });
+        self.tasks.extend(looking_again);
     }
 
     /// From changes in the cluster to the objects that they concern, as the host's own dispatch does.
