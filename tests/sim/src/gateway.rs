@@ -2,6 +2,7 @@
 //! model servers, each with its time on the way.
 
 use std::{
+    collections::BTreeMap,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -28,6 +29,7 @@ use crate::{
     api::{Api, Refusal},
     dolt::{Answer, Session},
     lease::Candidate,
+    rng::Rng,
     schedule::Trouble,
     world::{HOST, World},
 };
@@ -42,6 +44,8 @@ pub(crate) struct Sim {
     pub(crate) news: Notify,
     started: Instant,
     base: u64,
+    /// How long the hosts' steps take: what they do more or less often changes nothing else.
+    rng: Mutex<Rng>,
 }
 
 /// The world for a moment: at the time of now, and followed up on afterwards.
@@ -66,15 +70,17 @@ impl DerefMut for Moment<'_> {
 impl Drop for Moment<'_> {
     fn drop(&mut self) {
         self.world.settle();
-        self.news.notify_one();
+        if self.world.wants_driver() {
+            self.news.notify_one();
+        }
     }
 }
 
 impl Sim {
     /// From now on, the world's time goes with the runtime's.
-    pub(crate) fn new(world: World) -> Self {
+    pub(crate) fn new(world: World, seed: u64) -> Self {
         let base = world.now;
-        Self { world: Mutex::new(world), news: Notify::new(), started: Instant::now(), base }
+        Self { world: Mutex::new(world), news: Notify::new(), started: Instant::now(), base, rng: Mutex::new(Rng::new(seed)) }
     }
 
     /// When a time of the world is.
@@ -116,7 +122,7 @@ impl Sim {
     }
 
     async fn pause(&self, range: std::ops::Range<u64>) {
-        let wait = self.at_now().wait(range);
+        let wait = self.rng.lock().unwrap_or_else(PoisonError::into_inner).within(range);
         sleep(Duration::from_millis(wait)).await;
     }
 }
@@ -127,7 +133,14 @@ pub(crate) struct SimGateway {
     tasks: Tasks,
     replica: u64,
     leadership: Leadership,
+    sent: Mutex<BTreeMap<Place, Sent>>,
 }
+
+/// Whose apply on what: the reconciler, the object, and whether it is its status.
+type Place = (String, ObjectKey, bool);
+
+/// What was sent, and what it was like after it: as long as both stay, the host does not send it again.
+type Sent = (String, u64);
 
 /// Statements on model servers, in virtual time.
 struct Statements {
@@ -141,7 +154,7 @@ type Done = Result<Applied, EffectFailure>;
 
 impl SimGateway {
     pub(crate) fn new(sim: Arc<Sim>, tasks: Tasks, candidate: &Candidate) -> Self {
-        Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone() }
+        Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone(), sent: Mutex::default() }
     }
 
     async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<Object>, heard: bool) -> Done {
@@ -160,9 +173,31 @@ impl SimGateway {
             Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
             effect => {
                 self.statements().travel().await;
-                self.sim.at_now().perform(subject, effect, known.as_ref(), heard.then_some(self.replica))
+                let done = self.sim.at_now().perform(subject, effect, known.as_ref(), heard.then_some(self.replica));
+                if let (Some((place, body)), true, Ok(_)) = (written(subject, effect), heard, &done) {
+                    self.note_sent(place, body);
+                }
+                done
             }
         }
+    }
+
+    /// Whether the same was sent before, and is still there as far as is known.
+    fn is_there(&self, subject: &Subject, effect: &Effect) -> bool {
+        let Some((place, body)) = written(subject, effect) else { return false };
+        let now = self.fingerprint_of(&place);
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(&place).is_some_and(|(before, then)| before == body && Some(*then) == now)
+    }
+
+    fn note_sent(&self, place: Place, body: &str) {
+        if let Some(after) = self.fingerprint_of(&place) {
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(place, (body.to_owned(), after));
+        }
+    }
+
+    fn fingerprint_of(&self, (_, object, of_status): &Place) -> Option<u64> {
+        self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(object, *of_status))
     }
 
     fn statements(&self) -> Statements {
@@ -312,11 +347,11 @@ impl Work for Statements {
 #[async_trait]
 impl Gateway for SimGateway {
     async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.sim.look(|world| world.cache_of(self.replica).get(object, fields))
+        self.sim.change(|world| world.cache_of_mut(self.replica).get(object, fields))
     }
 
     async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
-        self.sim.look(|world| world.cache_of(self.replica).select(selection))
+        self.sim.change(|world| world.cache_of_mut(self.replica).select(selection))
     }
 
     async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
@@ -324,7 +359,7 @@ impl Gateway for SimGateway {
     }
 
     async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
-        self.sim.look(|world| world.cache_of(self.replica).fingerprint(&ObjectKey::from(object)))
+        self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(&ObjectKey::from(object), false))
     }
 
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
@@ -349,13 +384,16 @@ impl Gateway for SimGateway {
         let known = match effect {
             Effect::Status(_) => {
                 let status = ["/status".to_owned()];
-                self.sim.look(|world| world.cache_of(self.replica).get(&ObjectRef::from(&subject.object), &status)).ok().flatten()
+                self.sim.change(|world| world.cache_of_mut(self.replica).get(&ObjectRef::from(&subject.object), &status)).ok().flatten()
             }
             _ => None,
         };
         // The host ends where its gateway would fail; one that stands still has ended before it would go on.
         if !self.leadership.is_held() || self.sim.look(|world| world.stands_still(self.replica)) {
             std::future::pending::<()>().await;
+        }
+        if self.is_there(subject, effect) {
+            return Ok(Applied::Unchanged);
         }
         self.sim.pause(1..8).await;
         let (counted, troubles) = {
@@ -501,6 +539,16 @@ fn change(api: &mut Api, subject: &Subject, effect: &Effect, known: Option<&Obje
     })
 }
 
+/// What an effect writes where, if it is an apply.
+fn written<'a>(subject: &Subject, effect: &'a Effect) -> Option<(Place, &'a str)> {
+    let (object, of_status, body) = match effect {
+        Effect::Apply(application) => (ObjectKey::from(&application.object), false, &application.body),
+        Effect::Status(status) => (subject.object.clone(), true, status),
+        _ => return None,
+    };
+    Some(((subject.reconciler.clone(), object, of_status), body))
+}
+
 /// What an effect is, for people.
 fn describe(effect: &Effect) -> String {
     let on = |object: &ObjectRef| format!("{} {}", object.kind, object.name);
@@ -514,14 +562,14 @@ fn describe(effect: &Effect) -> String {
         Effect::Label(labelling) => format!("label {} with {:?}", on(&labelling.object), labelling.labels),
         Effect::Finalizer(finalizer) => format!("finalizer {} present: {}", finalizer.name, finalizer.present),
         Effect::Status(status) => format!("status {status}"),
-        Effect::Sql(execution) => format!("sql {}", written(execution)),
-        Effect::Start(task) => format!("start task {} {}", task.name, written(&task.execution)),
+        Effect::Sql(execution) => format!("sql {}", statements(execution)),
+        Effect::Start(task) => format!("start task {} {}", task.name, statements(&task.execution)),
         Effect::Forget(name) => format!("forget task {name}"),
         Effect::GenerateSecret(secret) => format!("generate Secret {}", secret.name),
     }
 }
 
-fn written(execution: &Execution) -> String {
+fn statements(execution: &Execution) -> String {
     let statements: Vec<String> = execution.statements.iter().map(|s| format!("{} {:?}", s.text, s.arguments)).collect();
     format!("on {}: {}", execution.endpoint.host, statements.join("; "))
 }

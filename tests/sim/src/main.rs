@@ -76,10 +76,10 @@ fn show(schedules: &[Schedule], arguments: &Arguments, options: &Options) -> Exi
         run(schedule, &Options { trace: true, ..*options }).trace.iter().for_each(|line| println!("{line}"));
     }
     let summary = explore(schedules, options);
-    let Summary { runs, took, failures, longest_gap, most_rounds } = &summary;
+    let Summary { runs, took, failures, longest_gap, most_rounds, .. } = &summary;
     let name = schedules.first().map(|schedule| format!("{:?}", schedule.scenario)).unwrap_or_default();
     println!(
-        "{name}: {runs} runs in {:.1} s ({:.0} a second), {} failed; longest time without an acknowledged write {:.1} s, at most {most_rounds} rounds a minute",
+        "{name}: {runs} runs in {:.1} s ({}), {} failed; longest time without an acknowledged write {:.1} s, at most {most_rounds} rounds a minute",
         took.as_secs_f64(),
         summary.rate(),
         failures.len(),

@@ -17,7 +17,7 @@ fn assert_held(summary: &Summary) {
     }
     assert!(summary.failures.is_empty(), "{} of {} runs failed\n{told}", summary.failures.len(), summary.runs);
     println!(
-        "{} runs, {:.0} a second, longest gap {} ms, at most {} rounds a minute",
+        "{} runs, {}, longest gap {} ms, at most {} rounds a minute",
         summary.runs,
         summary.rate(),
         summary.longest_gap,
