@@ -17,6 +17,8 @@ pub(crate) struct Faults {
     slow_watch: Option<(u64, u64)>,
     /// The host must die now, and be back after a time with a list that lacks some changes.
     pub(crate) crash: Option<(u64, usize)>,
+    /// Other instances of the modules must decide from now on.
+    pub(crate) swap: bool,
 }
 
 impl Faults {
@@ -115,6 +117,7 @@ impl World {
                 self.after(during, Event::Rejoin(pod));
             }
             Trouble::ClockJump(by) => self.skew += by,
+            Trouble::Swap => self.faults.swap = self.host_up,
             Trouble::LostLease { still, late, blind } => {
                 if let Some(until) = self.lose_lease(still, late, blind) {
                     self.faults.lasts(until + 2_000);

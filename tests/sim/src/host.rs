@@ -32,6 +32,9 @@ const SLOTS: [(&str, Function); 4] = [
     ("grant", grant::GrantReconciler::reconcile),
 ];
 
+/// The digest of the modules that a host begins with.
+pub(crate) const FIRST: &str = "native-1";
+
 /// What a host is configured with. The same for every life.
 #[derive(Clone)]
 pub(crate) struct Configuration {
@@ -52,9 +55,32 @@ impl Configuration {
     }
 }
 
+/// Where instances of the modules come from.
+struct Modules {
+    sim: Arc<Sim>,
+    mutant: Option<Mutant>,
+}
+
+impl Modules {
+    /// One for each slot.
+    fn instances(&self, digest: &str) -> impl Iterator<Item = Arc<dyn Decide>> {
+        SLOTS.into_iter().map(move |(name, function)| {
+            let native: Arc<dyn Decide> = Arc::new(Native { function, sim: self.sim.clone(), digest: digest.into() });
+            match self.mutant {
+                // The mistakes are those of reconcilers of databases.
+                Some(mutant) if name == SLOTS[0].0 => mutant.of(native),
+                _ => native,
+            }
+        })
+    }
+}
+
 /// A running host. It ends with its value.
 pub(crate) struct Host {
     controllers: Vec<Arc<Controller>>,
+    seats: Vec<Arc<Seat>>,
+    modules: Modules,
+    promotions: usize,
     shared: Shared,
     tasks: Vec<JoinHandle<()>>,
     _candidate: Candidate,
@@ -72,24 +98,25 @@ impl Host {
             limits: Limits::default(),
             metrics: configuration.metrics.clone(),
         };
-        let controllers: Vec<Arc<Controller>> = configuration
-            .slots
-            .iter()
-            .zip(SLOTS)
-            .map(|((name, slot), (_, function))| {
-                let native: Arc<dyn Decide> = Arc::new(Native { function, sim: sim.clone() });
-                let reconciler = match mutant {
-                    // The mistakes are those of reconcilers of databases.
-                    Some(mutant) if *name == SLOTS[0].0 => mutant.of(native),
-                    _ => native,
-                };
-                Arc::new(Controller::new(name, slot.clone(), Arc::new(Seat(reconciler)), shared.clone()))
-            })
-            .collect();
+        let modules = Modules { sim: sim.clone(), mutant };
+        let seats: Vec<Arc<Seat>> = modules.instances(FIRST).map(|first| Arc::new(Seat::new(first))).collect();
+        let slots = configuration.slots.iter().zip(&seats);
+        let controllers: Vec<Arc<Controller>> =
+            slots.map(|((name, slot), seat)| Arc::new(Controller::new(name, slot.clone(), seat.clone(), shared.clone()))).collect();
         let mut tasks: Vec<_> = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();
         let by_name = configuration.slots.iter().map(|(name, _)| (*name).to_owned()).zip(controllers.iter().cloned()).collect();
         tasks.push(tokio::spawn(follow(ended, by_name)));
-        Self { controllers, shared, tasks, _candidate: candidate }
+        Self { controllers, seats, modules, promotions: 0, shared, tasks, _candidate: candidate }
+    }
+
+    /// Other instances decide from now on, and look at everything again, as after the host's own promotion.
+    pub(crate) fn promote(&mut self) {
+        self.promotions += 1;
+        let digest = format!("native-{}", self.promotions + 1);
+        self.seats.iter().zip(self.modules.instances(&digest)).for_each(|(seat, next)| seat.promote(next));
+        for controller in self.controllers.iter().cloned() {
+            self.tasks.push(tokio::spawn(async move { controller.wake_all().await }));
+        }
     }
 
     /// From changes in the cluster to the objects that they concern, as the host's own dispatch does.

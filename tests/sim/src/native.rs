@@ -7,7 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -34,6 +34,8 @@ pub(crate) type Function = fn(&dyn World, &Request) -> Result<Plan, Failure>;
 pub(crate) struct Native {
     pub(crate) function: Function,
     pub(crate) sim: Arc<Sim>,
+    /// As which of the instances that the slot has had it decides.
+    pub(crate) digest: String,
 }
 
 /// The same record on the other side of the boundary.
@@ -42,19 +44,29 @@ pub(crate) fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
     postcard::from_bytes(&bytes).expect("both sides of the contract have the same fields in the same order")
 }
 
-/// Whoever decides in a slot, as long as the simulation runs.
-pub(crate) struct Seat(pub(crate) Arc<dyn Decide>);
+/// Whoever decides in a slot, until another one is promoted. A round goes on with the one it began with.
+pub(crate) struct Seat(Mutex<Arc<dyn Decide>>);
+
+impl Seat {
+    pub(crate) fn new(first: Arc<dyn Decide>) -> Self {
+        Self(Mutex::new(first))
+    }
+
+    pub(crate) fn promote(&self, next: Arc<dyn Decide>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+}
 
 impl Reconcile for Seat {
     fn active(&self) -> Option<Arc<dyn Decide>> {
-        Some(self.0.clone())
+        Some(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
 #[async_trait]
 impl Decide for Native {
     fn digest(&self) -> &str {
-        "native"
+        &self.digest
     }
 
     async fn decide(
@@ -63,7 +75,7 @@ impl Decide for Native {
         gateway: SharedGateway,
         request: &contract::Request,
     ) -> Result<Result<contract::Plan, contract::Failure>, CallError> {
-        self.sim.at_now().on_round(&subject.object);
+        self.sim.at_now().on_round(&subject.object, &self.digest);
         let request: Request = cross(request);
         let mut call = Call::begin(self.function, request, subject.clone(), gateway.clone());
         let mut answers = Answers::new();

@@ -80,7 +80,7 @@ async fn play(world: World, seed: u64, mutant: Option<Mutant>) -> World {
     let mut former: Option<Host> = None;
     let mut successor: Option<Candidate> = None;
     loop {
-        let (next, news, former_news, lost, crashed, up) = {
+        let (next, news, former_news, lost, swapped, crashed, up) = {
             let mut world = sim.drive();
             if world.finished || world.oracle.violation.is_some() {
                 break;
@@ -92,8 +92,9 @@ async fn play(world: World, seed: u64, mutant: Option<Mutant>) -> World {
             world.urgent = false;
             let former_news = world.has_former_host().then(|| world.former_cache().map(Cache::take_news).unwrap_or_default());
             let lost = std::mem::take(&mut world.leases.lost);
+            let swapped = std::mem::take(&mut world.faults.swap);
             world.looked_at = world.next().unwrap_or(until + 1);
-            (world.looked_at, world.cache.take_news(), former_news, lost, world.faults.crash.take().is_some(), world.host_up)
+            (world.looked_at, world.cache.take_news(), former_news, lost, swapped, world.faults.crash.take().is_some(), world.host_up)
         };
         if lost {
             former = host.take();
@@ -111,7 +112,11 @@ async fn play(world: World, seed: u64, mutant: Option<Mutant>) -> World {
                 let candidate = successor.take().unwrap_or_else(|| Candidate::stand(&sim));
                 Host::start(&sim, configuration, mutant, candidate)
             };
-            host.get_or_insert_with(start).dispatch(news);
+            let host = host.get_or_insert_with(start);
+            if swapped {
+                host.promote();
+            }
+            host.dispatch(news);
         }
         let next = sim.instant(next);
         tokio::select! {

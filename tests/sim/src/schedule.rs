@@ -94,6 +94,8 @@ pub enum Trouble {
     },
     /// The wall clock jumps.
     ClockJump(i64),
+    /// Another instance of each module is promoted, between two rounds or while one is under way.
+    Swap,
     /// The leading host can no longer renew its lease, and another one takes it over when it has expired.
     LostLease {
         /// Whether it stands still for so long, if not, it goes on as long as it may.
@@ -161,6 +163,7 @@ impl Trouble {
             Self::Cut { from, to, .. } => format!("nothing passes between {} and {}", party(from), party(to)),
             Self::Isolate { pod, .. } => format!("{} is cut off", of(pod)),
             Self::ClockJump(_) => "the clock jumps".into(),
+            Self::Swap => "the modules are swapped".into(),
             Self::LostLease { still: false, .. } => "the operator loses its lease and goes on".into(),
             Self::LostLease { still: true, .. } => "the operator stands still for longer than its lease".into(),
         }
@@ -188,6 +191,7 @@ impl Trouble {
             Self::Isolate { pod: Which::Primary, during: 20_000 },
             Self::ClockJump(-120_000),
             Self::ClockJump(3_600_000),
+            Self::Swap,
             Self::LostLease { still: false, late: 4_000, blind: true },
             Self::LostLease { still: false, late: 9_000, blind: false },
         ]
@@ -213,6 +217,9 @@ impl Schedule {
         if rng.once_in(4) {
             let what = Trouble::random_of_the_host(&mut rng);
             faults.push(Fault { at: Moment::random(&mut rng, scenario), what });
+        }
+        if rng.once_in(8) {
+            faults.push(Fault { at: Moment::random(&mut rng, scenario), what: Trouble::Swap });
         }
         Self { scenario, seed, faults }
     }

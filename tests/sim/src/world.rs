@@ -13,6 +13,7 @@ use crate::{
     client::Client,
     dolt::Dolt,
     faults::Faults,
+    host::FIRST,
     kube::{PodRun, PodStep},
     lease::Leases,
     oracle::Oracle,
@@ -342,10 +343,13 @@ impl World {
         }
     }
 
-    /// A round begins.
-    pub(crate) fn on_round(&mut self, object: &ObjectKey) {
+    /// A round begins, and the module of this digest decides in it.
+    pub(crate) fn on_round(&mut self, object: &ObjectKey, digest: &str) {
         const MINUTE: u64 = 60_000;
         self.reconciles += 1;
+        if digest != FIRST {
+            self.say(|| format!("a round of {} by {digest}", object.kind));
+        }
         let (rounds, most) = &mut self.rounds;
         let rounds = rounds.entry(object.clone()).or_default();
         rounds.push_back(self.now);

@@ -116,6 +116,17 @@ fn what_a_host_had_under_way_arrives_while_its_successor_leads(#[case] what: Tro
     assert!(outcome.violation.is_none(), "{:?}", outcome.violation);
 }
 
+/// The round in which it is swapped is the former module's to its last effect; every later one is the new one's.
+#[test]
+fn a_swapped_module_decides_from_the_next_round_on() {
+    let faults = vec![Fault { at: Moment::Effect(1), what: Trouble::Swap }];
+    let outcome = run(&Schedule { scenario: Scenario::Switchover3, seed: 1, faults }, &Options { trace: true, ..PLAIN });
+    let place = |words: &str| outcome.trace.iter().position(|line| line.contains(words)).unwrap();
+    assert!(place("TROUBLE: Swap") < place("a round of DoltDB by native-2"));
+    assert!(place("a round of DoltDB by native-2") < place("db-2 is primary of epoch"));
+    assert!(outcome.violation.is_none(), "{:?}", outcome.violation);
+}
+
 #[test]
 fn a_schedule_is_one_run() {
     let schedule = Schedule::random(Scenario::Switchover3, 7);

@@ -100,7 +100,7 @@ impl Mutant {
 #[async_trait]
 impl Decide for Mutated {
     fn digest(&self) -> &str {
-        "mutant"
+        self.inner.digest()
     }
 
     async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {
