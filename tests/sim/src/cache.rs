@@ -51,7 +51,7 @@ impl Cache {
         std::mem::take(&mut self.news)
     }
 
-    fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
+    pub(crate) fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
         self.objects.get(key).and_then(|(_, object)| object.as_ref())
     }
 
