@@ -78,7 +78,7 @@ impl Cache {
         !self.news.is_empty()
     }
 
-    fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
+    pub(crate) fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
         self.objects.get(key).and_then(|known| known.object.as_ref())
     }
 

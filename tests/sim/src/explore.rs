@@ -8,7 +8,7 @@ use std::{
 use crate::{
     oracle::Violation,
     run::{Options, run},
-    scenario::Scenario,
+    scenario::{Field, Scenario},
     schedule::{Fault, Moment, Schedule, Trouble},
 };
 
@@ -67,6 +67,11 @@ pub fn each_pair(scenario: Scenario, seed: u64, options: &Options) -> Vec<Schedu
         }
     }
     schedules
+}
+
+/// Each field of the specs, changed and changed back. Nothing goes wrong.
+pub fn each_field() -> Vec<Schedule> {
+    (0..Field::all().len() as u64).map(|seed| Schedule::quiet(Scenario::ThereAndBack2, seed)).collect()
 }
 
 /// Plays all schedules.

@@ -11,11 +11,12 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use host::{
+    cluster::Stored,
     contract::{
         Argument, Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
         SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Gateway, ObjectKey, Subject},
+    gateway::{Applied, Effects, Gateway, ObjectKey, Subject, replace},
     leader::Leadership,
     sql::ExecuteError,
     tasks::{Tasks, Work},
@@ -26,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    api::{Api, Refusal},
+    api::{Api, Change, Refusal},
     dolt::{Answer, Session},
     lease::Candidate,
     rng::Rng,
@@ -157,7 +158,7 @@ impl SimGateway {
         Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone(), sent: Mutex::default() }
     }
 
-    async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<Object>, heard: bool) -> Done {
+    async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: bool) -> Done {
         match effect {
             Effect::Sql(execution) => {
                 let until = Instant::now() + Duration::from_millis(execution.deadline);
@@ -173,7 +174,7 @@ impl SimGateway {
             Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
             effect => {
                 self.statements().travel().await;
-                let done = self.sim.at_now().perform(subject, effect, known.as_ref(), heard.then_some(self.replica));
+                let done = self.sim.at_now().perform(subject, effect, known, heard.then_some(self.replica));
                 if let (Some((place, body)), true, Ok(_)) = (written(subject, effect), heard, &done) {
                     self.note_sent(place, body);
                 }
@@ -380,18 +381,39 @@ impl Gateway for SimGateway {
     }
 
     async fn apply(&self, subject: &Subject, effect: &Effect) -> Done {
-        // As the host does: before the fence is asked.
-        let known = match effect {
-            Effect::Status(_) => {
-                let status = ["/status".to_owned()];
-                self.sim.change(|world| world.cache_of_mut(self.replica).get(&ObjectRef::from(&subject.object), &status)).ok().flatten()
-            }
-            _ => None,
-        };
-        // The host ends where its gateway would fail; one that stands still has ended before it would go on.
+        replace(self, subject, effect).await
+    }
+
+    async fn event(&self, _: &Subject, event: &Event) {
+        self.sim.at_now().say(|| format!("event {}: {}", event.reason, event.message));
+    }
+
+    async fn health(&self, _: &Subject, trouble: Option<(&str, &str)>) {
+        self.sim.at_now().on_health(trouble);
+    }
+}
+
+#[async_trait]
+impl Effects for SimGateway {
+    async fn known(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        Ok(self.sim.look(|world| world.cache_of(self.replica).stored(&object.into()).cloned()))
+    }
+
+    async fn live(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        self.sim.pause(1..8).await;
+        self.statements().travel().await;
+        Ok(self.sim.at_now().show(object, self.replica))
+    }
+
+    /// The host ends where its gateway would fail; one that stands still has ended before it would go on.
+    async fn fenced(&self) -> Result<(), EffectFailure> {
         if !self.leadership.is_held() || self.sim.look(|world| world.stands_still(self.replica)) {
             std::future::pending::<()>().await;
         }
+        Ok(())
+    }
+
+    async fn write(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> Done {
         if self.is_there(subject, effect) {
             return Ok(Applied::Unchanged);
         }
@@ -400,7 +422,7 @@ impl Gateway for SimGateway {
             let mut world = self.sim.at_now();
             world.on_effect(effect);
             let counts = matches!(effect, Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_))
-                || (world.faults.at_next_effect() && world.would_change(subject, effect));
+                || (world.faults.at_next_effect() && world.would_change(subject, effect, known));
             (counts, if counts { world.count_effect(effect) } else { Vec::new() })
         };
         let is = |kind: fn(&Trouble) -> bool| troubles.iter().find(|trouble| kind(trouble)).cloned();
@@ -435,14 +457,6 @@ impl Gateway for SimGateway {
         self.sim.pause(0..5).await;
         done
     }
-
-    async fn event(&self, _: &Subject, event: &Event) {
-        self.sim.at_now().say(|| format!("event {}: {}", event.reason, event.message));
-    }
-
-    async fn health(&self, _: &Subject, trouble: Option<(&str, &str)>) {
-        self.sim.at_now().on_health(trouble);
-    }
 }
 
 impl World {
@@ -466,8 +480,8 @@ impl World {
     }
 
     /// Whether an effect would change anything.
-    fn would_change(&self, subject: &Subject, effect: &Effect) -> bool {
-        change(&mut self.api.clone(), subject, effect, None).unwrap_or_default()
+    fn would_change(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> bool {
+        change(&mut self.api.clone(), subject, effect, known).unwrap_or_default()
     }
 
     /// An effect that changes something, or may. Gives what goes wrong at it.
@@ -490,7 +504,7 @@ impl World {
     }
 
     /// An effect on the API server. A host that has `heard` of it sees at once what is written.
-    fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Object>, heard: Option<u64>) -> Done {
+    fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: Option<u64>) -> Done {
         let from = self.api.changes();
         let changed = change(&mut self.api, subject, effect, known)?;
         if let Some(replica) = heard.filter(|_| changed) {
@@ -502,26 +516,35 @@ impl World {
         }
         Ok(if changed { Applied::Changed } else { Applied::Unchanged })
     }
+
+    /// Shows a host an object as it is.
+    fn show(&mut self, object: &ObjectRef, replica: u64) -> Option<Arc<Stored>> {
+        let key = ObjectKey::from(object);
+        let live = self.api.get(&key).cloned();
+        if let Some(live) = &live {
+            self.cache_of_mut(replica).put(&Change { version: live.version(), key, object: Some(live.clone()) });
+        }
+        live
+    }
 }
 
-/// What an effect does to the objects; gives whether that is anything. A status is written in the place of the one that is `known`, if one is.
-fn change(api: &mut Api, subject: &Subject, effect: &Effect, known: Option<&Object>) -> Result<bool, EffectFailure> {
+/// What an effect does to the objects, on the version that is `known` if one is; gives whether that is anything.
+fn change(api: &mut Api, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> Result<bool, EffectFailure> {
     let failed = |kind, message| EffectFailure { effect: 0, kind, message, sql: None };
     let refused = |Refusal { kind, message }| failed(kind, message);
     let invalid = |error: serde_json::Error| failed(FailureKind::Invalid, error.to_string());
     let manager = format!("doltdb-operator-{}", subject.reconciler);
+    if let Some(known) = known
+        && api.get(&known.key()).is_none_or(|live| live.version() != known.version())
+    {
+        return Err(failed(FailureKind::Conflict, format!("{} has been modified", known.key())));
+    }
     Ok(match effect {
         Effect::Apply(application) => {
             let body = serde_json::from_str(&application.body).map_err(invalid)?;
             api.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
         }
         Effect::Status(status) => {
-            if let Some(known) = known {
-                let known: serde_json::Value = serde_json::from_str(&known.body).map_err(invalid)?;
-                if api.get(&subject.object).is_some_and(|live| live.body["status"] != known["status"]) {
-                    return Err(failed(FailureKind::Conflict, format!("{} has been modified", subject.object)));
-                }
-            }
             let status: serde_json::Value = serde_json::from_str(status).map_err(invalid)?;
             api.apply(&manager, &subject.object, &subject.uid, &serde_json::json!({ "status": status }), "status").map_err(refused)?
         }

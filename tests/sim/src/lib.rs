@@ -28,7 +28,7 @@ mod world;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use self::{
-    explore::{Summary, each_effect, each_pair, explore, shrink},
+    explore::{Summary, each_effect, each_field, each_pair, explore, shrink},
     mutant::Mutant,
     oracle::Violation,
     run::{Options, Outcome, run},

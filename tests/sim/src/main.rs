@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, each_pair, explore, run, shrink};
+use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, each_field, each_pair, explore, run, shrink};
 
 /// The operator in a simulated cluster: scenarios with faults in virtual time.
 #[derive(Parser)]
@@ -24,8 +24,11 @@ struct Arguments {
     /// Two faults at each pair of effects, of a few kinds
     #[arg(long, conflicts_with_all = ["random", "each_effect"])]
     each_pair: bool,
+    /// Each field of the specs, changed and changed back
+    #[arg(long, conflicts_with_all = ["scenario", "seed", "random", "each_effect", "each_pair"])]
+    each_field: bool,
     /// A schedule from a file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "each_effect", "each_pair"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "each_effect", "each_pair", "each_field"])]
     case: Option<PathBuf>,
     /// Show what happens
     #[arg(long)]
@@ -50,6 +53,9 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if arguments.each_field {
+        return show(&each_field(), &arguments, &options);
     }
     let mut code = ExitCode::SUCCESS;
     for scenario in scenarios {

@@ -16,7 +16,7 @@ use crate::{
     host::FIRST,
     kube::{PodRun, PodStep},
     lease::Leases,
-    oracle::Oracle,
+    oracle::{Detour, Oracle},
     rng::Rng,
     scenario::Act,
     schedule::Trouble,
@@ -128,6 +128,8 @@ pub(crate) struct World {
     pub(crate) acts_until: u64,
     /// The longest time that may pass without an acknowledged write, in milliseconds, if one is known.
     pub(crate) longest_gap: Option<u64>,
+    /// A change that is taken back, if there is one.
+    pub(crate) detour: Option<Detour>,
     /// The pod that has to be primary at the end, if one has.
     pub(crate) wanted_primary: Option<String>,
     agenda: BTreeMap<(u64, u64), Event>,
@@ -172,6 +174,7 @@ impl World {
             looked_at: 0,
             acts_until: 0,
             longest_gap: None,
+            detour: None,
             wanted_primary: None,
             agenda: BTreeMap::new(),
             sequence: 0,
