@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use crate::{
-    api::{Api, Change, Refusal},
+    api::Change,
     dolt::{Answer, Session},
     lease::Candidate,
     rng::Rng,
@@ -481,7 +481,7 @@ impl World {
 
     /// Whether an effect would change anything.
     fn would_change(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> bool {
-        change(&mut self.api.clone(), subject, effect, known).unwrap_or_default()
+        self.api.clone().perform(subject, effect, known).unwrap_or_default()
     }
 
     /// An effect that changes something, or may. Gives what goes wrong at it.
@@ -506,7 +506,7 @@ impl World {
     /// An effect on the API server. A host that has `heard` of it sees at once what is written.
     fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: Option<u64>) -> Done {
         let from = self.api.changes();
-        let changed = change(&mut self.api, subject, effect, known)?;
+        let changed = self.api.perform(subject, effect, known)?;
         if let Some(replica) = heard.filter(|_| changed) {
             for at in from..self.api.changes() {
                 if let Some(change) = self.api.change(at).cloned() {
@@ -526,40 +526,6 @@ impl World {
         }
         live
     }
-}
-
-/// What an effect does to the objects, on the version that is `known` if one is; gives whether that is anything.
-fn change(api: &mut Api, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> Result<bool, EffectFailure> {
-    let failed = |kind, message| EffectFailure { effect: 0, kind, message, sql: None };
-    let refused = |Refusal { kind, message }| failed(kind, message);
-    let invalid = |error: serde_json::Error| failed(FailureKind::Invalid, error.to_string());
-    let manager = format!("doltdb-operator-{}", subject.reconciler);
-    if let Some(known) = known
-        && api.get(&known.key()).is_none_or(|live| live.version() != known.version())
-    {
-        return Err(failed(FailureKind::Conflict, format!("{} has been modified", known.key())));
-    }
-    Ok(match effect {
-        Effect::Apply(application) => {
-            let body = serde_json::from_str(&application.body).map_err(invalid)?;
-            api.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
-        }
-        Effect::Status(status) => {
-            let status: serde_json::Value = serde_json::from_str(status).map_err(invalid)?;
-            api.apply(&manager, &subject.object, &subject.uid, &serde_json::json!({ "status": status }), "status").map_err(refused)?
-        }
-        Effect::Delete(deletion) => {
-            let grace = serde_json::to_value(deletion).ok().and_then(|deletion| deletion["grace"].as_u64());
-            api.delete_within(&ObjectKey::from(&deletion.object), &deletion.uid, grace)
-        }
-        Effect::Label(labelling) => api.label(&ObjectKey::from(&labelling.object), &labelling.uid, &labelling.labels).map_err(refused)?,
-        Effect::Finalizer(finalizer) => {
-            api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
-        }
-        Effect::GenerateSecret(_) | Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_) => {
-            return Err(failed(FailureKind::Invalid, "the model has no such effect".into()));
-        }
-    })
 }
 
 /// What an effect writes where, if it is an apply.
