@@ -193,7 +193,7 @@ impl Trouble {
             Self::ClockJump(3_600_000),
             Self::Swap,
             Self::LostLease { still: false, late: 4_000, blind: true },
-            Self::LostLease { still: false, late: 9_000, blind: false },
+            Self::LostLease { still: false, late: 18_000, blind: false },
             Self::LostLease { still: true, late: 20_000, blind: false },
         ]
     }
@@ -246,7 +246,7 @@ impl Moment {
 
 impl Trouble {
     fn random_of_the_host(rng: &mut Rng) -> Self {
-        let (late, blind, still) = (rng.within(0..12_000), rng.once_in(2), rng.once_in(2));
+        let (late, blind, still) = (rng.within(0..25_000), rng.once_in(2), rng.once_in(2));
         Self::LostLease { still, late: if still { rng.within(0..40_000) } else { late }, blind }
     }
 
