@@ -68,7 +68,7 @@ impl In {
 #[test]
 fn a_mistake_is_found() {
     for (mutant, place, oracle) in FOUND {
-        let violation = run(&place.schedule(mutant), &Options { trace: false, mutant: Some(mutant) }).violation;
+        let violation = run(&place.schedule(mutant), &Options { mutant: Some(mutant), ..Options::default() }).violation;
         assert_eq!(violation.as_ref().map(|violation| violation.oracle), Some(oracle), "{mutant:?}: {violation:?}");
     }
 }
