@@ -101,7 +101,7 @@ impl Reconciler for DoltDBReconciler {
         let target = Target::of(request, &request.settings_as::<Settings>()?)?;
         let (target, observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
-        let leadership = leadership(&observed.servers, target.recorded_epoch(), target.replicas, &target.form);
+        let leadership = leadership(&target, &observed);
 
         let kept = kept::kept(&target, &observed);
         let mut step = primary::decide(&Situation {
@@ -254,7 +254,8 @@ impl Decision<'_> {
         let mut status = status::status(target, observed, leadership, epoch, &ready, gate.obstacle().is_some());
         status.kept_data.clone_from(kept);
         status.listener_tls = listener::status(target, &observed.pods, leader.unwrap_or_else(|| target.recorded_primary()));
-        changes::count(world, &mut status, target, leader, epoch);
+        let leads_at = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok()).map_or(epoch, |server| server.report.epoch);
+        changes::count(world, &mut status, target, leader, leads_at);
         status::remember(world, &mut status, target, observed, leadership, step);
         let mut status = serde_json::to_value(status).map_err(|error| status::unwritable(&error))?;
         status["conditions"] = json!(conditions.into_list());

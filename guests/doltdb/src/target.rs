@@ -94,4 +94,9 @@ impl Target {
     pub(crate) fn recorded_epoch(&self) -> u64 {
         self.status.replication_epoch.and_then(|epoch| u64::try_from(epoch).ok()).unwrap_or_default()
     }
+
+    /// The epoch that the present primary was seen with when it became one; none where it has been primary from the beginning.
+    pub(crate) fn seen_epoch(&self) -> u64 {
+        self.status.last_primary_change.as_ref().and_then(|change| u64::try_from(change.epoch).ok()).unwrap_or_default()
+    }
 }

@@ -101,6 +101,13 @@ impl World {
                     self.dolt.wipe(&volume_of(&pod));
                 }
             }
+            Trouble::FullDisk { pod, during } => {
+                let pod = self.named(pod);
+                self.fill_volume(&pod, true);
+                self.excuse_pod(&pod);
+                self.faults.lasts(self.now + during);
+                self.after(during, Event::Room(pod));
+            }
             Trouble::Cut { from, to, during } => {
                 let (from, to) = (self.party(from), self.party(to));
                 if from != to {
@@ -134,6 +141,12 @@ impl World {
             self.faults.lasts(self.now + down + 2_000);
             self.after(down, Event::HostUp(stale));
         }
+    }
+
+    /// The volume of a pod has no room any more, or has some again.
+    pub(crate) fn fill_volume(&mut self, pod: &str, full: bool) {
+        self.say(|| format!("the volume of {pod} {}", if full { "has no room" } else { "has room again" }));
+        self.dolt.fill(&volume_of(pod), full);
     }
 
     fn party(&self, party: Party) -> String {

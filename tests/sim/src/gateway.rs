@@ -305,7 +305,6 @@ impl Statements {
     async fn execute(&self, execution: &Execution, until: Instant) -> Result<Vec<Rows>, ExecuteError> {
         let failed = ExecuteError::Sql;
         self.pause(1..6).await;
-        let mut until = until + self.late(false).await;
         let endpoint = &execution.endpoint;
         let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
         if let Some(Guard { statement, expected }) = &execution.guard {
@@ -318,11 +317,13 @@ impl Statements {
             self.pause(0..3).await;
         }
         // Of a process that stands still the guard has been asked, and its time comes to an end no sooner than it has looked for the answer.
-        until += self.late(true).await;
+        let mut until = until + self.late(true).await;
         // It ends, and sends nothing more.
         if !self.leadership.is_held() {
             std::future::pending::<()>().await;
         }
+        // What it has sent is on its way, whoever leads.
+        until += self.late(false).await;
         let mut answers = Vec::new();
         for statement in &execution.statements {
             answers.push(self.run(endpoint, &mut session, statement, until).await.map_err(failed)?);

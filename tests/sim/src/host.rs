@@ -15,17 +15,18 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::{
+    component::Component,
     gateway::{Sim, SimGateway},
     lease::Candidate,
-    mutant::Mutant,
     native::{Function, Native, Seat},
+    run::Options,
 };
 
 /// The chart's values: the grants are those that are installed.
 const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
 
 /// Who reconciles, by slot.
-const SLOTS: [(&str, Function); 4] = [
+pub(crate) const SLOTS: [(&str, Function); 4] = [
     ("doltdb", doltdb::DoltDBReconciler::reconcile),
     ("database", database::DatabaseReconciler::reconcile),
     ("user", user::UserReconciler::reconcile),
@@ -33,7 +34,7 @@ const SLOTS: [(&str, Function); 4] = [
 ];
 
 /// The digest of the modules that a host begins with.
-pub(crate) const FIRST: &str = "native-1";
+pub(crate) const FIRST: &str = "module-1";
 
 /// What a host is configured with. The same for every life.
 #[derive(Clone)]
@@ -58,18 +59,22 @@ impl Configuration {
 /// Where instances of the modules come from.
 struct Modules {
     sim: Arc<Sim>,
-    mutant: Option<Mutant>,
+    options: Options,
 }
 
 impl Modules {
     /// One for each slot.
     fn instances(&self, digest: &str) -> impl Iterator<Item = Arc<dyn Decide>> {
         SLOTS.into_iter().map(move |(name, function)| {
-            let native: Arc<dyn Decide> = Arc::new(Native { function, sim: self.sim.clone(), digest: digest.into() });
-            match self.mutant {
+            let instance: Arc<dyn Decide> = if self.options.components {
+                Arc::new(Component::of(name, &self.sim, digest))
+            } else {
+                Arc::new(Native { function, sim: self.sim.clone(), digest: digest.into() })
+            };
+            match self.options.mutant {
                 // The mistakes are those of reconcilers of databases.
-                Some(mutant) if name == SLOTS[0].0 => mutant.of(native),
-                _ => native,
+                Some(mutant) if name == SLOTS[0].0 => mutant.of(instance),
+                _ => instance,
             }
         })
     }
@@ -88,7 +93,7 @@ pub(crate) struct Host {
 
 impl Host {
     /// Reconciles, and writes as long as the candidate leads.
-    pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, mutant: Option<Mutant>, candidate: Candidate) -> Self {
+    pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, options: &Options, candidate: Candidate) -> Self {
         let (long, ended) = Tasks::new(TaskLimits::from(&Limits::default()), configuration.metrics.clone());
         let world: SharedGateway = Arc::new(SimGateway::new(sim.clone(), long, &candidate));
         let shared = Shared {
@@ -98,7 +103,7 @@ impl Host {
             limits: Limits::default(),
             metrics: configuration.metrics.clone(),
         };
-        let modules = Modules { sim: sim.clone(), mutant };
+        let modules = Modules { sim: sim.clone(), options: *options };
         let seats: Vec<Arc<Seat>> = modules.instances(FIRST).map(|first| Arc::new(Seat::new(first))).collect();
         let slots = configuration.slots.iter().zip(&seats);
         let controllers: Vec<Arc<Controller>> =
@@ -112,7 +117,7 @@ impl Host {
     /// Other instances decide from now on, and look at everything again, as after the host's own promotion.
     pub(crate) fn promote(&mut self) {
         self.promotions += 1;
-        let digest = format!("native-{}", self.promotions + 1);
+        let digest = format!("module-{}", self.promotions + 1);
         self.seats.iter().zip(self.modules.instances(&digest)).for_each(|(seat, next)| seat.promote(next));
         for controller in self.controllers.iter().cloned() {
             self.tasks.push(tokio::spawn(async move { controller.wake_all().await }));

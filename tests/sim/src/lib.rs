@@ -7,6 +7,7 @@
 pub mod api;
 mod cache;
 mod client;
+mod component;
 pub mod dolt;
 mod explore;
 mod faults;

@@ -36,6 +36,9 @@ struct Arguments {
     /// Make this mistake
     #[arg(long, value_enum)]
     mutant: Option<Mutant>,
+    /// Play with the components in the folder MODULES_DIR, not with native code
+    #[arg(long)]
+    components: bool,
     /// Show at most so many failures
     #[arg(long, default_value_t = 3)]
     failures: usize,
@@ -43,7 +46,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let options = Options { trace: false, mutant: arguments.mutant };
+    let options = Options { trace: false, mutant: arguments.mutant, components: arguments.components };
     let scenarios = if arguments.scenario.is_empty() { Scenario::all() } else { &arguments.scenario };
     if let Some(file) = &arguments.case {
         return match read(file) {

@@ -25,6 +25,8 @@ pub struct Options {
     pub trace: bool,
     /// A mistake to make.
     pub mutant: Option<Mutant>,
+    /// Whether the reconcilers are the components that are shipped, and not native code.
+    pub components: bool,
 }
 
 /// What a run came to.
@@ -68,10 +70,11 @@ pub(crate) fn to_the_end(schedule: &Schedule, options: &Options) -> World {
     let mut world = schedule.scenario.world(schedule);
     world.trace = options.trace.then(Vec::new);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing").block_on(play(world, schedule.seed ^ 0x4057, options.mutant))
+    let playing = play(world, schedule.seed ^ 0x4057, options);
+    runtime.expect("a runtime without I/O needs nothing").block_on(playing)
 }
 
-async fn play(world: World, seed: u64, mutant: Option<Mutant>) -> World {
+async fn play(world: World, seed: u64, options: &Options) -> World {
     static CONFIGURATION: OnceLock<Configuration> = OnceLock::new();
     let configuration = CONFIGURATION.get_or_init(Configuration::shipped);
     let until = world.now + LONGEST;
@@ -110,7 +113,7 @@ async fn play(world: World, seed: u64, mutant: Option<Mutant>) -> World {
         if up {
             let start = || {
                 let candidate = successor.take().unwrap_or_else(|| Candidate::stand(&sim));
-                Host::start(&sim, configuration, mutant, candidate)
+                Host::start(&sim, configuration, options, candidate)
             };
             let host = host.get_or_insert_with(start);
             if swapped {

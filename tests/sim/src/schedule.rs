@@ -76,6 +76,13 @@ pub enum Trouble {
     },
     /// A server's process ends and its volume is empty afterwards.
     LoseVolume(Which),
+    /// A server's volume has no room: it takes in nothing, ends where it has to write, and does not start.
+    FullDisk {
+        /// The pod.
+        pod: Which,
+        /// For how long.
+        during: u64,
+    },
     /// Nothing passes between two parties.
     Cut {
         /// One of them.
@@ -160,6 +167,7 @@ impl Trouble {
             Self::Crash(which) => format!("{} ends", of(which)),
             Self::Freeze { pod, .. } => format!("{} stands still", of(pod)),
             Self::LoseVolume(which) => format!("{} loses its volume", of(which)),
+            Self::FullDisk { pod, .. } => format!("the volume of {} has no room", of(pod)),
             Self::Cut { from, to, .. } => format!("nothing passes between {} and {}", party(from), party(to)),
             Self::Isolate { pod, .. } => format!("{} is cut off", of(pod)),
             Self::ClockJump(_) => "the clock jumps".into(),
@@ -184,6 +192,8 @@ impl Trouble {
             Self::Crash(Which::Primary),
             Self::Freeze { pod: Which::Primary, during: 4_000 },
             Self::Freeze { pod: Which::Standby, during: 4_000 },
+            Self::FullDisk { pod: Which::Primary, during: 20_000 },
+            Self::FullDisk { pod: Which::Standby, during: 20_000 },
             Self::Cut { from: Party::Host, to: primary, during: 8_000 },
             Self::Cut { from: Party::Host, to: standby, during: 8_000 },
             Self::Cut { from: primary, to: standby, during: 8_000 },
@@ -193,7 +203,7 @@ impl Trouble {
             Self::ClockJump(3_600_000),
             Self::Swap,
             Self::LostLease { still: false, late: 4_000, blind: true },
-            Self::LostLease { still: false, late: 9_000, blind: false },
+            Self::LostLease { still: false, late: 18_000, blind: false },
             Self::LostLease { still: true, late: 20_000, blind: false },
         ]
     }
@@ -222,6 +232,10 @@ impl Schedule {
         if rng.once_in(8) {
             faults.push(Fault { at: Moment::random(&mut rng, scenario), what: Trouble::Swap });
         }
+        if rng.once_in(4) {
+            let what = Trouble::FullDisk { pod: Which::random(&mut rng, scenario), during: rng.within(200..60_000) };
+            faults.push(Fault { at: Moment::random(&mut rng, scenario), what });
+        }
         Self { scenario, seed, faults }
     }
 }
@@ -246,7 +260,7 @@ impl Moment {
 
 impl Trouble {
     fn random_of_the_host(rng: &mut Rng) -> Self {
-        let (late, blind, still) = (rng.within(0..12_000), rng.once_in(2), rng.once_in(2));
+        let (late, blind, still) = (rng.within(0..25_000), rng.once_in(2), rng.once_in(2));
         Self::LostLease { still, late: if still { rng.within(0..40_000) } else { late }, blind }
     }
 

@@ -66,6 +66,8 @@ pub(crate) enum Event {
     Rejoin(String),
     /// A server goes on.
     Thaw(String),
+    /// There is room again on the volume of a pod.
+    Room(String),
     /// The host starts, with a list that lacks so many changes.
     HostUp(usize),
     /// Nothing of a host that has lost its lease can arrive any more.
@@ -255,6 +257,9 @@ impl World {
 
     /// Follows up on what has just changed.
     pub(crate) fn settle(&mut self) {
+        for pod in self.dolt.take_ended() {
+            self.on_ended(&pod);
+        }
         for (pod, epoch) in self.dolt.take_promoted() {
             self.say(|| format!("{pod} is primary of epoch {epoch}"));
             self.on_promoted(&pod, epoch);
@@ -327,6 +332,7 @@ impl World {
             Event::Heal(a, b) => self.heal(&a, &b),
             Event::Rejoin(pod) => self.isolate(&pod, false),
             Event::Thaw(pod) => self.thaw(&pod),
+            Event::Room(pod) => self.fill_volume(&pod, false),
             Event::HostUp(stale) => {
                 let (cache, from) = Cache::listed(&self.api, stale);
                 self.cache = cache;

@@ -5,7 +5,7 @@
 use rstest::rstest;
 use sim::{Fault, Moment, Options, Party, Scenario, Schedule, Trouble, Which, run};
 
-const TRACED: Options = Options { trace: true, mutant: None };
+const TRACED: Options = Options { trace: true, mutant: None, components: false };
 
 /// Nothing is replicated to the second server, and a little later this happens.
 fn second_server_lacks_data_and(what: Option<Trouble>) -> Vec<Fault> {

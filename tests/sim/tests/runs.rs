@@ -6,7 +6,7 @@ use std::{fmt::Write, path::Path};
 use rstest::rstest;
 use sim::{Fault, Moment, Options, Scenario, Schedule, Summary, Trouble, each_effect, each_field, each_pair, explore, run, shrink};
 
-const PLAIN: Options = Options { trace: false, mutant: None };
+const PLAIN: Options = Options { trace: false, mutant: None, components: false };
 
 /// Fails with the smallest form of what failed, ready to be kept as a case.
 fn assert_held(summary: &Summary) {
@@ -127,8 +127,8 @@ fn a_swapped_module_decides_from_the_next_round_on() {
     let faults = vec![Fault { at: Moment::Effect(1), what: Trouble::Swap }];
     let outcome = run(&Schedule { scenario: Scenario::Switchover3, seed: 1, faults }, &Options { trace: true, ..PLAIN });
     let place = |words: &str| outcome.trace.iter().position(|line| line.contains(words)).unwrap();
-    assert!(place("TROUBLE: Swap") < place("a round of DoltDB by native-2"));
-    assert!(place("a round of DoltDB by native-2") < place("db-2 is primary of epoch"));
+    assert!(place("TROUBLE: Swap") < place("a round of DoltDB by module-2"));
+    assert!(place("a round of DoltDB by module-2") < place("db-2 is primary of epoch"));
     assert!(outcome.violation.is_none(), "{:?}", outcome.violation);
 }
 

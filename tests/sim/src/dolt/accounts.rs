@@ -8,6 +8,7 @@ use host::contract::{Rows, Value};
 
 use super::{
     Dolt,
+    disk::NO_SPACE,
     sql::{Answer, CODE, hash},
 };
 
@@ -144,7 +145,12 @@ impl Dolt {
     }
 
     fn with_accounts(&mut self, server: &str, change: impl FnOnce(&mut BTreeMap<Name, Account>) -> Result<(), String>) -> Answer {
-        self.with_content(server, ACCOUNTS, |content| change(&mut content.accounts))
+        let mut kept = true;
+        if let Some(volume) = self.servers.get(server).and_then(|server| self.volumes.get_mut(&server.volume)) {
+            kept = volume.keeps_accounts();
+        }
+        let answer = self.with_content(server, ACCOUNTS, |content| change(&mut content.accounts));
+        if kept { answer } else { Answer::Error(CODE, NO_SPACE.into()) }
     }
 }
 

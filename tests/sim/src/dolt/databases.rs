@@ -6,6 +6,8 @@ use host::contract::{Rows, Value};
 
 use super::{
     Content, Dolt, Later, Role, TICK,
+    accounts::ACCOUNTS,
+    disk::NO_SPACE,
     sql::{Answer, CODE, hash},
 };
 
@@ -59,6 +61,9 @@ impl Dolt {
         if !self.takes_writes(server) {
             return Answer::Error(CODE, READ_ONLY.into());
         }
+        if database != ACCOUNTS && self.ends_without_room(server) {
+            return Answer::Lost;
+        }
         let Some(volume) = self.servers.get(server).map(|server| server.volume.clone()) else { return Answer::Lost };
         let content = self.volumes.entry(volume).or_default().databases.entry(database.into()).or_default();
         if let Err(words) = change(content) {
@@ -81,6 +86,9 @@ impl Dolt {
             let database = words.first()?;
             if self.takes_writes(server) && self.databases(server).contains_key(database) {
                 return Some(nothing());
+            }
+            if self.takes_writes(server) && self.has_no_room(server) {
+                return Some(Answer::Error(CODE, format!("failed creating file .dolt/config.json: {NO_SPACE}")));
             }
             return Some(self.with_content(server, database, |content| {
                 content.charset = charset;
@@ -124,6 +132,9 @@ impl Dolt {
     fn drop_database(&mut self, name: &str, database: &str) -> Answer {
         if !self.takes_writes(name) {
             return Answer::Error(CODE, READ_ONLY.into());
+        }
+        if self.ends_without_room(name) {
+            return Answer::Lost;
         }
         let Some(server) = self.servers.get_mut(name) else { return Answer::Lost };
         let there = self.volumes.get_mut(&server.volume).is_some_and(|volume| volume.databases.remove(database).is_some());

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod databases;
+mod disk;
 mod replicate;
 mod role;
 mod select;
@@ -50,6 +51,7 @@ pub struct Volume {
     pub state: Option<(Role, u64)>,
     /// The databases.
     pub databases: BTreeMap<String, Content>,
+    disk: disk::Disk,
 }
 
 /// What a server is started with.
@@ -175,6 +177,7 @@ pub struct Dolt {
     unheard: BTreeSet<u64>,
     later: Vec<(u64, Later)>,
     promoted: Vec<(String, u64)>,
+    ended: Vec<String>,
 }
 
 impl Dolt {
@@ -192,6 +195,7 @@ impl Dolt {
             unheard: BTreeSet::new(),
             later: Vec::new(),
             promoted: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -251,10 +255,12 @@ impl Dolt {
 
     /// Ends a server. Its volume stays.
     pub fn stop(&mut self, name: &str) {
-        if let Some(server) = self.servers.remove(name)
-            && let Some(transition) = server.transition
-        {
+        let Some(server) = self.servers.remove(name) else { return };
+        if let Some(transition) = server.transition {
             self.stepped.insert(transition.id, Err("the server ended".into()));
+        }
+        if let Some(volume) = self.volumes.get_mut(&server.volume) {
+            volume.forget_what_is_not_kept();
         }
     }
 
@@ -348,6 +354,9 @@ impl Dolt {
     pub fn write(&mut self, name: &str, database: &str, write: u64) -> Result<(), String> {
         if !self.takes_writes(name) {
             return Err("database server is set to read only mode".into());
+        }
+        if self.ends_without_room(name) {
+            return Err(disk::NO_SPACE.into());
         }
         let server = self.servers.get(name).ok_or("no such server")?;
         let volume = self.volumes.entry(server.volume.clone()).or_default();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Content, Dolt, Hook, Later, Role, SYSTEM, TICK};
+use super::{Content, Dolt, Hook, Later, Role, SYSTEM, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
 
 impl Hook {
     /// Whether the standby was given all that the primary has. `content` is none for a system database in which nothing was ever written.
@@ -33,12 +33,7 @@ impl Dolt {
         if server.hooks.get(&place).is_none_or(|hook| hook.is_caught_up(content.as_ref())) {
             return self.look_at_transition(name);
         }
-        let sent = self.contact(name, peer);
-        if sent.is_ok()
-            && let Some(content) = &content
-        {
-            self.receive(peer, database, content.clone());
-        }
+        let sent = self.contact(name, peer).and_then(|()| content.clone().map_or(Ok(()), |content| self.receive(peer, database, content)));
         let now = self.now;
         // A contact can have changed this server's own role, and with it its hooks.
         let is_primary = self.state(name).is_some_and(|(role, _)| role == Role::Primary);
@@ -66,13 +61,20 @@ impl Dolt {
         self.look_at_transition(name);
     }
 
-    /// A standby takes over what a primary sends, whatever it had.
-    fn receive(&mut self, name: &str, database: &str, content: Content) {
-        self.heard(name, database);
-        let Some(server) = self.servers.get(name) else { return };
-        if let Some(volume) = self.volumes.get_mut(&server.volume) {
+    /// A standby takes over what a primary sends, whatever it had. Accounts it has even where it cannot keep them.
+    fn receive(&mut self, name: &str, database: &str, content: Content) -> Result<(), String> {
+        let has_room = !self.has_no_room(name);
+        if has_room {
+            self.heard(name, database);
+        }
+        let volume = self.servers.get(name).and_then(|server| self.volumes.get_mut(&server.volume));
+        if let Some(volume) = volume.filter(|_| has_room || database == ACCOUNTS) {
+            if database == ACCOUNTS {
+                volume.keeps_accounts();
+            }
             volume.databases.insert(database.into(), content);
         }
+        if has_room { Ok(()) } else { Err(NO_SPACE.into()) }
     }
 
     /// A standby notes when it heard of a database, towards each of the others: it does not say from whom.

@@ -164,7 +164,7 @@ impl Dolt {
         let Some(server) = self.servers.get_mut(name) else { return };
         let Some(volume) = self.volumes.get_mut(&server.volume) else { return };
         let changed = volume.state.is_none_or(|(is, _)| is != role);
-        volume.state = Some((role, epoch));
+        volume.put_state(role, epoch);
         if !changed {
             return;
         }

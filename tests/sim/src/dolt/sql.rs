@@ -136,6 +136,9 @@ impl Dolt {
         if !self.takes_writes(&session.server) {
             return Answer::Error(CODE, "database server is set to read only mode".into());
         }
+        if self.ends_without_room(&session.server) {
+            return Answer::Lost;
+        }
         let Some(content) = self
             .servers
             .get(&session.server)

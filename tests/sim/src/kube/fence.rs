@@ -4,7 +4,7 @@
 use crds::names;
 
 use crate::{
-    dolt::Role,
+    dolt::{Role, Volume},
     oracle::volume_of,
     world::{API, Event, World},
 };
@@ -45,7 +45,7 @@ impl World {
     /// What has to be done before the server of a pod starts.
     pub(super) fn before_start(&mut self, pod: &str) -> Start {
         let volume = volume_of(pod);
-        let Some((Role::Primary, epoch)) = self.dolt.volume(&volume).and_then(|volume| volume.state) else { return Start::Now };
+        let Some((Role::Primary, epoch)) = self.dolt.volume(&volume).and_then(Volume::kept_state) else { return Start::Now };
         if !self.fences(pod) {
             return Start::Now;
         }
@@ -92,7 +92,9 @@ impl World {
         if self.dolt.connections(pod).is_none_or(|(now, _)| now != life) {
             return;
         }
-        let is_primary = self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary);
+        // It is asked of the disk.
+        let kept = self.dolt.volume(&volume_of(pod)).and_then(Volume::kept_state);
+        let is_primary = kept.is_some_and(|(role, _)| role == Role::Primary);
         // What stands still does not look.
         if self.dolt.answers(pod) && (!is_primary || self.reaches_somebody(pod)) {
             self.last_contact.insert(pod.into(), self.now);

@@ -182,6 +182,11 @@ impl World {
             },
             // The one before it still has the volume.
             PodStep::Listen if self.dolt.runs(&name) => self.plan_pod(uid, 300, PodStep::Listen),
+            PodStep::Listen if self.dolt.is_full(&names_of_claim(&name)) => {
+                self.say(|| format!("{name} does not start: its volume has no room"));
+                let delay = self.wait(300..2_500);
+                self.plan_pod(uid, delay, PodStep::Listen);
+            }
             PodStep::Listen => {
                 match self.before_start(&name) {
                     Start::Now => {}
@@ -260,6 +265,16 @@ impl World {
     pub(crate) fn crash_container(&mut self, name: &str) {
         if let Some(uid) = self.uid_of(name)
             && self.dolt.runs(name)
+            && self.pods.get(&uid).is_some_and(|run| !run.stopping)
+        {
+            self.restart_container(&uid);
+        }
+    }
+
+    /// A server's process has ended by itself; its pod starts it again, unless it is about to end.
+    pub(crate) fn on_ended(&mut self, name: &str) {
+        self.say(|| format!("{name} has ended: its volume has no room"));
+        if let Some(uid) = self.uid_of(name)
             && self.pods.get(&uid).is_some_and(|run| !run.stopping)
         {
             self.restart_container(&uid);
