@@ -101,7 +101,7 @@ impl Reconciler for DoltDBReconciler {
         let target = Target::of(request, &request.settings_as::<Settings>()?)?;
         let (target, observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
-        let leadership = leadership(&target, &observed.servers);
+        let leadership = leadership(&target, &observed);
 
         let kept = kept::kept(&target, &observed);
         let mut step = primary::decide(&Situation {

@@ -45,11 +45,12 @@ pub(crate) fn highest_epoch(servers: &BTreeMap<i32, Result<Server, String>>, rec
 
 /// What the roles come to. The recorded epoch tells of servers that can't be asked: where all of them answer, they know best whether it was ever
 /// taken. One that a primary was seen with counts all the same: a server whose disk was full when it was promoted forgets it when it ends.
-pub(crate) fn leadership(target: &Target, servers: &BTreeMap<i32, Result<Server, String>>) -> Leadership {
+pub(crate) fn leadership(target: &Target, observed: &Observed) -> Leadership {
     // It is not asked whether it is primary: it has no cluster yet.
     if target.form == Form::TurningOn {
         return Leadership::One(FIRST);
     }
+    let servers = &observed.servers;
     let primaries: Vec<(i32, u64)> = servers
         .iter()
         .filter_map(|(ordinal, server)| server.as_ref().ok().map(|server| (*ordinal, server.report)))
@@ -58,7 +59,9 @@ pub(crate) fn leadership(target: &Target, servers: &BTreeMap<i32, Result<Server,
         .collect();
     let Some(epoch) = primaries.iter().map(|(_, epoch)| *epoch).max() else { return Leadership::Nobody };
     let ordinals: Vec<i32> = primaries.into_iter().filter(|(_, e)| *e == epoch).map(|(ordinal, _)| ordinal).collect();
-    let complete = (0..target.replicas).all(|ordinal| servers.get(&ordinal).is_some_and(Result::is_ok));
+    // One that is to go is asked as well as long as it is there.
+    let there = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_default();
+    let complete = (0..target.replicas.max(there)).all(|ordinal| servers.get(&ordinal).is_some_and(Result::is_ok));
     let highest = highest_epoch(servers, if complete { target.seen_epoch() } else { target.recorded_epoch() });
     match ordinals.as_slice() {
         [ordinal] if epoch == highest => Leadership::One(*ordinal),

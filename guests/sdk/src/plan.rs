@@ -32,7 +32,7 @@ impl Plan {
         self.effects.push(Effect::Apply(Application {
             object: reference(text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")),
             uid: uid.to_owned(),
-            body: manifest.to_string(),
+            body: written(manifest),
         }));
         self
     }
@@ -82,7 +82,7 @@ impl Plan {
 
     /// Writes the status of the reconciled object: the content of `status`, complete.
     pub fn status(&mut self, status: &Json) -> &mut Self {
-        self.effects.push(Effect::Status(status.to_string()));
+        self.effects.push(Effect::Status(written(status)));
         self
     }
 
@@ -132,6 +132,11 @@ impl Plan {
         self.next = Next::At(time);
         self
     }
+}
+
+/// As text. `to_string` would say the same, and take twice as long.
+fn written(json: &Json) -> String {
+    serde_json::to_string(json).expect("a JSON value with names as keys can be written")
 }
 
 #[cfg(test)]

@@ -40,9 +40,9 @@ impl Stored {
     /// When a field is not a JSON pointer.
     pub fn to_object(&self, fields: &[String]) -> Result<Object, ReadError> {
         if fields.is_empty() {
-            return Ok(Object { header: self.header.clone(), body: self.body.to_string() });
+            return Ok(Object { header: self.header.clone(), body: written(&self.body) });
         }
-        let body = mask(&self.body, fields)?.to_string();
+        let body = written(&mask(&self.body, fields)?);
         Ok(Object { header: Header { resource_version: String::new(), ..self.header.clone() }, body })
     }
 
@@ -72,6 +72,11 @@ impl Stored {
         self.body.get("status").hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// As text. `to_string` would say the same, and take twice as long.
+fn written(body: &Value) -> String {
+    serde_json::to_string(body).expect("a JSON value with names as keys can be written")
 }
 
 /// Takes in an object from the API server. `kind` fills what items of a list leave out.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Applied, Gateway, Subject};
+use super::{Applied, Effects, Gateway, Subject, replace::replace};
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, Stored},
     contract::{
         Effect, EffectFailure, Event, FailureKind, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError,
         TaskState, Timestamp,
@@ -35,8 +35,19 @@ impl Live {
     pub fn new(cluster: Arc<Cluster>, sql: Sql, tasks: Arc<Tasks>, performer: Performer, events: Events, fence: Fence) -> Self {
         Self { cluster, sql: Arc::new(sql), tasks, performer, events, fence }
     }
+}
 
-    fn fenced(&self) -> Result<(), EffectFailure> {
+#[async_trait]
+impl Effects for Live {
+    async fn known(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        self.performer.known(object).await
+    }
+
+    async fn live(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        self.performer.live(object).await
+    }
+
+    async fn fenced(&self) -> Result<(), EffectFailure> {
         if (self.fence)() {
             return Ok(());
         }
@@ -44,23 +55,23 @@ impl Live {
         Err(EffectFailure { effect: 0, kind: FailureKind::Unavailable, message, sql: None })
     }
 
-    /// Writes a status in the place of the one that is known here. That is looked up before the fence is asked: while this process leads nobody
-    /// else writes it, so what is on its way for long, and arrives when a successor has written, is refused. Other changes of the object are none
-    /// of its business.
-    async fn status(&self, subject: &Subject, status: &str) -> Result<Applied, EffectFailure> {
-        let mut known = self.performer.known(subject).await?;
-        loop {
-            self.fenced()?;
-            let failure = match self.performer.status(subject, status, &known).await {
-                Err(failure) if failure.kind == FailureKind::Conflict => failure,
-                done => return done,
-            };
-            let live = self.performer.live(subject).await?;
-            let is_newer = live.header.resource_version != known.header.resource_version;
-            if !is_newer || live.status_fingerprint() != known.status_fingerprint() {
-                return Err(failure);
-            }
-            known = live;
+    async fn write(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> Result<Applied, EffectFailure> {
+        match effect {
+            Effect::Apply(application) => self.performer.apply(subject, application, known).await,
+            Effect::Delete(deletion) => self.performer.delete(deletion, known).await,
+            Effect::Label(labelling) => self.performer.label(labelling, known).await,
+            Effect::Finalizer(finalizer) => self.performer.finalizer(subject, finalizer, known).await,
+            Effect::Status(status) => self.performer.status(subject, status, known).await,
+            Effect::GenerateSecret(secret) => self.performer.generate(subject, secret).await,
+            Effect::Start(task) => self.tasks.start(subject, task, self.now(), self.sql.clone()),
+            Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
+            Effect::Sql(execution) => match self.sql.execute(execution).await {
+                Ok(()) => Ok(Applied::Changed),
+                Err(ExecuteError::Guard { message }) => Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None }),
+                Err(ExecuteError::Sql(error)) => {
+                    Err(EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) })
+                }
+            },
         }
     }
 }
@@ -97,24 +108,7 @@ impl Gateway for Live {
     }
 
     async fn apply(&self, subject: &Subject, effect: &Effect) -> Result<Applied, EffectFailure> {
-        self.fenced()?;
-        match effect {
-            Effect::Apply(application) => self.performer.apply(subject, application).await,
-            Effect::Delete(deletion) => self.performer.delete(deletion).await,
-            Effect::Label(labelling) => self.performer.label(labelling).await,
-            Effect::Finalizer(finalizer) => self.performer.finalizer(subject, finalizer).await,
-            Effect::Status(status) => self.status(subject, status).await,
-            Effect::GenerateSecret(secret) => self.performer.generate(subject, secret).await,
-            Effect::Start(task) => self.tasks.start(subject, task, self.now(), self.sql.clone()),
-            Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
-            Effect::Sql(execution) => match self.sql.execute(execution).await {
-                Ok(()) => Ok(Applied::Changed),
-                Err(ExecuteError::Guard { message }) => Err(EffectFailure { effect: 0, kind: FailureKind::Guard, message, sql: None }),
-                Err(ExecuteError::Sql(error)) => {
-                    Err(EffectFailure { effect: 0, kind: FailureKind::Sql, message: error.message.clone(), sql: Some(error) })
-                }
-            },
-        }
+        replace(self, subject, effect).await
     }
 
     async fn event(&self, subject: &Subject, event: &Event) {
@@ -126,8 +120,11 @@ impl Gateway for Live {
     }
 
     async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>) {
-        if self.fenced().is_ok() {
-            self.performer.health(subject, trouble, self.now()).await;
+        let known = self.performer.known(&(&subject.object).into()).await.ok().flatten();
+        if let Some(known) = known.filter(|known| known.header.uid == subject.uid)
+            && self.fenced().await.is_ok()
+        {
+            self.performer.health(subject, trouble, self.now(), &known).await;
         }
     }
 }

@@ -5,7 +5,10 @@
 
 mod live;
 mod record;
+mod replace;
 mod replay;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use async_trait::async_trait;
 pub use self::{
     live::{Fence, Live},
     record::{Answer, Ending, Journal, Question, Read, Recorder, ask},
+    replace::{Effects, replace},
     replay::{Divergence, Replay},
 };
 use crate::contract::{

@@ -1,6 +1,7 @@
 //! Makes effects happen through the API server: server-side apply, deletes, labels, finalizers, status, generated Secrets.
 //!
-//! What would change nothing is not sent. What the server answers goes into the cache, so that the next round sees it.
+//! What would change nothing is not sent. What the server answers goes into the cache, so that the next round sees it. Each write on an object
+//! that is there is one on the version that is `known`: that it is another by then is a conflict.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -52,26 +53,47 @@ impl Performer {
         format!("{}-{}", self.product, subject.reconciler)
     }
 
+    /// The object as it is known here.
+    ///
+    /// # Errors
+    /// When its kind cannot be watched.
+    pub async fn known(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        self.cluster.stored(object).await.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))
+    }
+
+    /// The object as the API server has it.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn live(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        let (api, resource) = self.api(object)?;
+        let live = api.get_opt(&object.name).await.map_err(refused)?.map(|live| from_dynamic(live, &api_resource(resource)));
+        if let Some(live) = &live {
+            self.cluster.observe(live.clone());
+        }
+        Ok(live.map(Arc::new))
+    }
+
     /// Server-side apply of an object's fields.
     ///
     /// # Errors
     /// What the API server says, by [`FailureKind`].
-    pub async fn apply(&self, subject: &Subject, application: &Application) -> Result<Applied, EffectFailure> {
+    pub async fn apply(&self, subject: &Subject, application: &Application, known: Option<&Stored>) -> Result<Applied, EffectFailure> {
         let Application { object, uid, body } = application;
         let mut body: Value =
             serde_json::from_str(body).map_err(|e| failure(FailureKind::Invalid, format!("the body is not JSON: {e}")))?;
         if !uid.is_empty() {
             body["metadata"]["uid"] = uid.as_str().into();
         }
-        self.patch(subject, object, body, "", None).await
+        self.patch(subject, object, body, "", known).await
     }
 
-    /// Writes the whole status of the subject, if the subject still is as it is `known`: what was on its way while a successor wrote must not undo
-    /// that.
+    /// Writes the whole status of the subject.
     ///
     /// # Errors
-    /// As [`Performer::apply`]. A change of the object meanwhile is a conflict.
-    pub async fn status(&self, subject: &Subject, status: &str, known: &Stored) -> Result<Applied, EffectFailure> {
+    /// As [`Performer::apply`].
+    pub async fn status(&self, subject: &Subject, status: &str, known: Option<&Stored>) -> Result<Applied, EffectFailure> {
+        let known = known.ok_or_else(|| gone(subject))?;
         let status: Value =
             serde_json::from_str(status).map_err(|e| failure(FailureKind::Invalid, format!("the status is not JSON: {e}")))?;
         let ObjectKey { api_version, kind, namespace, name } = &subject.object;
@@ -83,34 +105,11 @@ impl Performer {
         self.patch(subject, &ObjectRef::from(&subject.object), body, "status", Some(known)).await
     }
 
-    /// The subject as it is known here.
-    ///
-    /// # Errors
-    /// When it is gone.
-    pub async fn known(&self, subject: &Subject) -> Result<Arc<Stored>, EffectFailure> {
-        let stored = self.cluster.stored(&ObjectRef::from(&subject.object)).await;
-        let stored = stored.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))?;
-        stored.filter(|stored| stored.header.uid == subject.uid).ok_or_else(|| gone(subject))
-    }
-
-    /// The subject as the API server has it.
-    ///
-    /// # Errors
-    /// When it is gone, or the API server does not say.
-    pub async fn live(&self, subject: &Subject) -> Result<Arc<Stored>, EffectFailure> {
-        let (api, resource) = self.api(&ObjectRef::from(&subject.object))?;
-        let live = api.get_opt(&subject.object.name).await.map_err(refused)?;
-        let live = live.map(|object| from_dynamic(object, &api_resource(resource))).filter(|live| live.header.uid == subject.uid);
-        let live = live.ok_or_else(|| gone(subject))?;
-        self.cluster.observe(live);
-        self.known(subject).await
-    }
-
     async fn patch(
         &self,
         subject: &Subject,
         object: &ObjectRef,
-        mut body: Value,
+        body: Value,
         subresource: &'static str,
         known: Option<&Stored>,
     ) -> Result<Applied, EffectFailure> {
@@ -118,10 +117,9 @@ impl Performer {
         let place = (subject.reconciler.clone(), ObjectKey::from(object), subresource);
         let fingerprint = |stored: &Stored| if subresource.is_empty() { stored.fingerprint() } else { stored.status_fingerprint() };
         let wanted = hash(&body);
-        let before = self.cluster.stored(object).await.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))?;
-        if let Some(before) = &before {
+        if let Some(known) = known {
             let sent = self.sent.lock().expect("no holder of the lock can panic").get(&place).copied();
-            if sent == Some((wanted, fingerprint(before))) {
+            if sent == Some((wanted, fingerprint(known))) {
                 return Ok(Applied::Unchanged);
             }
             // A status is written often, and nobody fights for it who does not fight for the object's children.
@@ -129,9 +127,7 @@ impl Performer {
                 self.succeed(&api, object, &self.owner(subject), subresource).await?;
             }
         }
-        if let Some(known) = known {
-            body["metadata"]["resourceVersion"] = known.header.resource_version.as_str().into();
-        }
+        let body = on_version(body, known);
         let params = PatchParams::apply(&self.owner(subject)).force();
         let answer = match subresource {
             "" => api.patch(&object.name, &params, &Patch::Apply(&body)).await,
@@ -139,7 +135,7 @@ impl Performer {
         };
         let after = from_dynamic(answer.map_err(refused)?, &api_resource(resource));
         self.sent.lock().expect("no holder of the lock can panic").insert(place, (wanted, fingerprint(&after)));
-        let changed = before.is_none_or(|b| b.header.resource_version != after.header.resource_version);
+        let changed = known.is_none_or(|known| known.header.resource_version != after.header.resource_version);
         self.cluster.observe(after);
         Ok(if changed { Applied::Changed } else { Applied::Unchanged })
     }
@@ -181,11 +177,14 @@ impl Performer {
     ///
     /// # Errors
     /// As [`Performer::apply`]. That it is gone already is no error.
-    pub async fn delete(&self, deletion: &Deletion) -> Result<Applied, EffectFailure> {
+    pub async fn delete(&self, deletion: &Deletion, known: Option<&Stored>) -> Result<Applied, EffectFailure> {
         let Deletion { object, uid, propagation, grace } = deletion;
         let (api, resource) = self.api(object)?;
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.clone()), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.clone()),
+                resource_version: known.map(|known| known.header.resource_version.clone()),
+            }),
             propagation_policy: Some(match propagation {
                 Propagation::Background => PropagationPolicy::Background,
                 Propagation::Foreground => PropagationPolicy::Foreground,
@@ -194,11 +193,7 @@ impl Performer {
             grace_period_seconds: *grace,
             ..DeleteParams::default()
         };
-        if let Ok(Some(stored)) = self.cluster.stored(object).await
-            && stored.header.uid == *uid
-            && stored.header.deleting
-            && grace.is_none_or(|grace| ends_within(&stored.body, grace))
-        {
+        if known.is_some_and(|known| known.header.deleting && grace.is_none_or(|grace| ends_within(&known.body, grace))) {
             return Ok(Applied::Unchanged);
         }
         match api.delete(&object.name, &params).await {
@@ -209,7 +204,7 @@ impl Performer {
                 }
                 Ok(Applied::Changed)
             }
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(Applied::Unchanged),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Applied::Unchanged),
             Err(error) => Err(refused(error)),
         }
     }
@@ -218,29 +213,26 @@ impl Performer {
     ///
     /// # Errors
     /// As [`Performer::apply`].
-    pub async fn label(&self, labelling: &Labelling) -> Result<Applied, EffectFailure> {
+    pub async fn label(&self, labelling: &Labelling, known: Option<&Stored>) -> Result<Applied, EffectFailure> {
         let Labelling { object, uid, labels } = labelling;
-        let stored = self.cluster.stored(object).await.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))?;
-        let has = |key: &String| stored.as_ref().and_then(|s| s.header.labels.iter().find(|(k, _)| k == key)).map(|(_, v)| v.clone());
-        if stored.is_some() && labels.iter().all(|(key, value)| has(key) == *value) {
+        let has = |key: &String| known.and_then(|known| known.header.labels.iter().find(|(k, _)| k == key)).map(|(_, v)| v.clone());
+        if known.is_some() && labels.iter().all(|(key, value)| has(key) == *value) {
             return Ok(Applied::Unchanged);
         }
         let labels: BTreeMap<_, _> = labels.iter().map(|(key, value)| (key, value)).collect();
-        self.merge(object, json!({"metadata": {"uid": uid, "labels": labels}})).await
+        self.merge(object, on_version(json!({"metadata": {"uid": uid, "labels": labels}}), known)).await
     }
 
     /// Adds or removes a finalizer of the subject.
     ///
     /// # Errors
-    /// As [`Performer::apply`]. A change of the object meanwhile is a conflict.
-    pub async fn finalizer(&self, subject: &Subject, finalizer: &Finalizer) -> Result<Applied, EffectFailure> {
-        let object = ObjectRef::from(&subject.object);
-        let stored = self.cluster.stored(&object).await.map_err(|e| failure(FailureKind::Unavailable, e.to_string()))?;
-        let Some(stored) = stored.filter(|s| s.header.uid == subject.uid) else {
+    /// As [`Performer::apply`].
+    pub async fn finalizer(&self, subject: &Subject, finalizer: &Finalizer, known: Option<&Stored>) -> Result<Applied, EffectFailure> {
+        let Some(known) = known else {
             return if finalizer.present { Err(gone(subject)) } else { Ok(Applied::Unchanged) };
         };
         let mut names: Vec<&str> =
-            stored.body.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            known.body.pointer("/metadata/finalizers").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
         if names.contains(&finalizer.name.as_str()) == finalizer.present {
             return Ok(Applied::Unchanged);
         }
@@ -249,8 +241,7 @@ impl Performer {
         } else {
             names.retain(|name| *name != finalizer.name);
         }
-        let version = &stored.header.resource_version;
-        self.merge(&object, json!({"metadata": {"uid": subject.uid, "resourceVersion": version, "finalizers": names}})).await
+        self.merge(&ObjectRef::from(&subject.object), on_version(json!({"metadata": {"finalizers": names}}), Some(known))).await
     }
 
     async fn merge(&self, object: &ObjectRef, patch: Value) -> Result<Applied, EffectFailure> {
@@ -303,7 +294,7 @@ impl Performer {
     }
 
     /// Writes or takes back the host's own condition on the subject. A failure is logged and nothing more.
-    pub async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>, now: u64) {
+    pub async fn health(&self, subject: &Subject, trouble: Option<(&str, &str)>, now: u64, known: &Stored) {
         let object = ObjectRef::from(&subject.object);
         let Ok((api, resource)) = self.api(&object) else { return };
         let status = match trouble {
@@ -315,8 +306,8 @@ impl Performer {
             None => json!({}),
         };
         let ObjectKey { api_version, kind, namespace, name } = &subject.object;
-        let metadata = json!({"name": name, "namespace": namespace, "uid": subject.uid});
-        let body = json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "status": status});
+        let metadata = json!({"name": name, "namespace": namespace});
+        let body = on_version(json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "status": status}), Some(known));
         match api.patch_status(name, &PatchParams::apply(&self.product).force(), &Patch::Apply(&body)).await {
             Ok(after) => self.cluster.observe(from_dynamic(after, &api_resource(resource))),
             Err(error) => tracing::warn!(object = %subject.object, %error, "the health of the reconciler could not be written"),
@@ -336,6 +327,15 @@ impl Performer {
         };
         Ok((api, resource))
     }
+}
+
+/// A patch of this version of an object and of no other. With a uid the API server makes no new object where this one is gone.
+fn on_version(mut patch: Value, known: Option<&Stored>) -> Value {
+    if let Some(known) = known {
+        patch["metadata"]["uid"] = known.header.uid.as_str().into();
+        patch["metadata"]["resourceVersion"] = known.header.resource_version.as_str().into();
+    }
+    patch
 }
 
 /// Whether an object that is being deleted has no more than these seconds.

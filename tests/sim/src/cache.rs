@@ -17,10 +17,32 @@ use crate::{
 /// The cache of one life of the host.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cache {
-    /// With the version that is known; none where it is known to be gone.
-    objects: BTreeMap<ObjectKey, (u64, Option<Arc<Stored>>)>,
+    objects: BTreeMap<ObjectKey, Known>,
     /// Changes that the controllers have not been told of.
     news: Vec<Wake>,
+}
+
+/// What is known of an object.
+#[derive(Debug, Clone)]
+struct Known {
+    version: u64,
+    /// None where it is known to be gone.
+    object: Option<Arc<Stored>>,
+    /// As it crossed to reconcilers, by mask: they look at it more often than it changes.
+    views: Vec<(Vec<String>, Object)>,
+    fingerprints: [Option<u64>; 2],
+}
+
+impl Known {
+    fn view(&mut self, fields: &[String]) -> Result<Option<Object>, ReadError> {
+        let Some(object) = &self.object else { return Ok(None) };
+        if let Some((_, view)) = self.views.iter().find(|(mask, _)| mask == fields) {
+            return Ok(Some(view.clone()));
+        }
+        let view = object.to_object(fields)?;
+        self.views.push((fields.to_vec(), view.clone()));
+        Ok(Some(view))
+    }
 }
 
 impl Cache {
@@ -37,13 +59,14 @@ impl Cache {
     /// Takes in a change, unless a newer one is known.
     pub(crate) fn put(&mut self, change: &Change) {
         let before = self.objects.get(&change.key);
-        if before.is_some_and(|(version, _)| *version >= change.version) {
+        if before.is_some_and(|known| known.version >= change.version) {
             return;
         }
         let labels = |object: Option<&Arc<Stored>>| object.map(|object| object.header.labels.clone());
-        let labels = [labels(before.and_then(|(_, object)| object.as_ref())), labels(change.object.as_ref())];
+        let labels = [labels(before.and_then(|known| known.object.as_ref())), labels(change.object.as_ref())];
         self.news.push(Wake { object: change.key.clone(), labels });
-        self.objects.insert(change.key.clone(), (change.version, change.object.clone()));
+        let known = Known { version: change.version, object: change.object.clone(), views: Vec::new(), fingerprints: [None; 2] };
+        self.objects.insert(change.key.clone(), known);
     }
 
     /// What the controllers have to be told.
@@ -51,26 +74,34 @@ impl Cache {
         std::mem::take(&mut self.news)
     }
 
-    fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
-        self.objects.get(key).and_then(|(_, object)| object.as_ref())
+    pub(crate) fn has_news(&self) -> bool {
+        !self.news.is_empty()
     }
 
-    pub(crate) fn fingerprint(&self, key: &ObjectKey) -> Option<u64> {
-        self.stored(key).map(|stored| stored.fingerprint())
+    pub(crate) fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
+        self.objects.get(key).and_then(|known| known.object.as_ref())
     }
 
-    pub(crate) fn get(&self, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.stored(&object.into()).map(|stored| stored.to_object(fields)).transpose()
+    /// A digest of what an apply can change, of the object or of its status.
+    pub(crate) fn fingerprint(&mut self, key: &ObjectKey, of_status: bool) -> Option<u64> {
+        let Known { object: Some(object), fingerprints, .. } = self.objects.get_mut(key)? else { return None };
+        let fingerprint = || if of_status { object.status_fingerprint() } else { object.fingerprint() };
+        Some(*fingerprints[usize::from(of_status)].get_or_insert_with(fingerprint))
     }
 
-    pub(crate) fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
-        let found = self.objects.iter().filter(|(key, _)| {
-            key.api_version == selection.kind.api_version
-                && key.kind == selection.kind.kind
+    pub(crate) fn get(&mut self, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+        self.objects.get_mut(&object.into()).map_or(Ok(None), |known| known.view(fields))
+    }
+
+    pub(crate) fn select(&mut self, selection: &Selection) -> Result<Page, ReadError> {
+        let found = self.objects.iter_mut().filter(|(key, known)| {
+            key.kind == selection.kind.kind
+                && key.api_version == selection.kind.api_version
                 && (selection.namespace.is_empty() || key.namespace == selection.namespace)
+                && known.object.as_ref().is_some_and(|object| matches(&selection.labels, &object.header.labels))
         });
-        let found = found.filter_map(|(_, (_, object))| object.as_ref()).filter(|object| matches(&selection.labels, &object.header.labels));
-        Ok(Page { objects: found.map(|object| object.to_object(&selection.fields)).collect::<Result<_, _>>()?, next: None })
+        let objects = found.filter_map(|(_, known)| known.view(&selection.fields).transpose()).collect::<Result<_, _>>()?;
+        Ok(Page { objects, next: None })
     }
 
     pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<Vec<SecretDigest>> {

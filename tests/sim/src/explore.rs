@@ -8,7 +8,7 @@ use std::{
 use crate::{
     oracle::Violation,
     run::{Options, run},
-    scenario::Scenario,
+    scenario::{Field, Scenario},
     schedule::{Fault, Moment, Schedule, Trouble},
 };
 
@@ -17,8 +17,12 @@ use crate::{
 pub struct Summary {
     /// How many there were.
     pub runs: usize,
+    /// How often a reconciler decided in them.
+    pub reconciles: usize,
     /// How long they took.
     pub took: Duration,
+    /// On how many processors.
+    pub threads: usize,
     /// Those in which something did not hold, in the order of the schedules.
     pub failures: Vec<(Schedule, Violation)>,
     /// The longest time without an acknowledged write, over all runs, in virtual milliseconds.
@@ -28,9 +32,10 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Runs in a second.
-    pub fn rate(&self) -> f64 {
-        self.runs as f64 / self.took.as_secs_f64().max(1e-9)
+    /// How fast it was.
+    pub fn rate(&self) -> String {
+        let each = |count: usize| count as f64 / self.took.as_secs_f64().max(1e-9) / self.threads.max(1) as f64;
+        format!("{:.0} runs and {:.0} reconciles a second and core", each(self.runs), each(self.reconciles))
     }
 }
 
@@ -64,6 +69,11 @@ pub fn each_pair(scenario: Scenario, seed: u64, options: &Options) -> Vec<Schedu
     schedules
 }
 
+/// Each field of the specs, changed and changed back. Nothing goes wrong.
+pub fn each_field() -> Vec<Schedule> {
+    (0..Field::all().len() as u64).map(|seed| Schedule::quiet(Scenario::ThereAndBack2, seed)).collect()
+}
+
 /// Plays all schedules.
 pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     let begun = Instant::now();
@@ -71,14 +81,15 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
         let mut found = Vec::new();
-        let (mut longest_gap, mut most_rounds) = (0, 0);
+        let (mut longest_gap, mut most_rounds, mut reconciles) = (0, 0, 0);
         while let Some((at, schedule)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, schedules.get(at)?))) {
             let outcome = run(schedule, options);
             longest_gap = longest_gap.max(outcome.longest_gap);
             most_rounds = most_rounds.max(outcome.most_rounds);
+            reconciles += outcome.reconciles;
             found.extend(outcome.violation.map(|violation| (at, schedule.clone(), violation)));
         }
-        (found, longest_gap, most_rounds)
+        (found, longest_gap, most_rounds, reconciles)
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -88,10 +99,12 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     failures.sort_by_key(|(at, ..)| *at);
     Summary {
         runs: schedules.len(),
+        reconciles: parts.iter().map(|(.., reconciles)| reconciles).sum(),
         took: begun.elapsed(),
+        threads,
         failures: failures.into_iter().map(|(_, schedule, violation)| (schedule, violation)).collect(),
-        longest_gap: parts.iter().map(|(_, gap, _)| *gap).max().unwrap_or_default(),
-        most_rounds: parts.iter().map(|(.., rounds)| *rounds).max().unwrap_or_default(),
+        longest_gap: parts.iter().map(|(_, gap, ..)| *gap).max().unwrap_or_default(),
+        most_rounds: parts.iter().map(|(_, _, rounds, _)| *rounds).max().unwrap_or_default(),
     }
 }
 

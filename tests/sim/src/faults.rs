@@ -62,6 +62,7 @@ impl World {
 
     pub(crate) fn on_trouble(&mut self, trouble: Trouble) {
         self.say(|| format!("TROUBLE: {trouble:?}"));
+        self.urgent = true;
         self.faults.lasts(self.now);
         match trouble {
             Trouble::CrashBefore(down) | Trouble::CrashAfter(down) => self.crash_host(down, 0),

@@ -2,6 +2,7 @@
 //! model servers, each with its time on the way.
 
 use std::{
+    collections::BTreeMap,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,11 +11,12 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use host::{
+    cluster::Stored,
     contract::{
         Argument, Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
         SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Gateway, ObjectKey, Subject},
+    gateway::{Applied, Effects, Gateway, ObjectKey, Subject, replace},
     leader::Leadership,
     sql::ExecuteError,
     tasks::{Tasks, Work},
@@ -25,9 +27,10 @@ use tokio::{
 };
 
 use crate::{
-    api::{Api, Refusal},
+    api::Change,
     dolt::{Answer, Session},
     lease::Candidate,
+    rng::Rng,
     schedule::Trouble,
     world::{HOST, World},
 };
@@ -42,6 +45,8 @@ pub(crate) struct Sim {
     pub(crate) news: Notify,
     started: Instant,
     base: u64,
+    /// How long the hosts' steps take: what they do more or less often changes nothing else.
+    rng: Mutex<Rng>,
 }
 
 /// The world for a moment: at the time of now, and followed up on afterwards.
@@ -66,15 +71,17 @@ impl DerefMut for Moment<'_> {
 impl Drop for Moment<'_> {
     fn drop(&mut self) {
         self.world.settle();
-        self.news.notify_one();
+        if self.world.wants_driver() {
+            self.news.notify_one();
+        }
     }
 }
 
 impl Sim {
     /// From now on, the world's time goes with the runtime's.
-    pub(crate) fn new(world: World) -> Self {
+    pub(crate) fn new(world: World, seed: u64) -> Self {
         let base = world.now;
-        Self { world: Mutex::new(world), news: Notify::new(), started: Instant::now(), base }
+        Self { world: Mutex::new(world), news: Notify::new(), started: Instant::now(), base, rng: Mutex::new(Rng::new(seed)) }
     }
 
     /// When a time of the world is.
@@ -116,7 +123,7 @@ impl Sim {
     }
 
     async fn pause(&self, range: std::ops::Range<u64>) {
-        let wait = self.at_now().wait(range);
+        let wait = self.rng.lock().unwrap_or_else(PoisonError::into_inner).within(range);
         sleep(Duration::from_millis(wait)).await;
     }
 }
@@ -127,7 +134,14 @@ pub(crate) struct SimGateway {
     tasks: Tasks,
     replica: u64,
     leadership: Leadership,
+    sent: Mutex<BTreeMap<Place, Sent>>,
 }
+
+/// Whose apply on what: the reconciler, the object, and whether it is its status.
+type Place = (String, ObjectKey, bool);
+
+/// What was sent, and what it was like after it: as long as both stay, the host does not send it again.
+type Sent = (String, u64);
 
 /// Statements on model servers, in virtual time.
 struct Statements {
@@ -141,10 +155,10 @@ type Done = Result<Applied, EffectFailure>;
 
 impl SimGateway {
     pub(crate) fn new(sim: Arc<Sim>, tasks: Tasks, candidate: &Candidate) -> Self {
-        Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone() }
+        Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone(), sent: Mutex::default() }
     }
 
-    async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<Object>, heard: bool) -> Done {
+    async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: bool) -> Done {
         match effect {
             Effect::Sql(execution) => {
                 let until = Instant::now() + Duration::from_millis(execution.deadline);
@@ -160,9 +174,31 @@ impl SimGateway {
             Effect::Forget(name) => Ok(self.tasks.forget(subject, name)),
             effect => {
                 self.statements().travel().await;
-                self.sim.at_now().perform(subject, effect, known.as_ref(), heard.then_some(self.replica))
+                let done = self.sim.at_now().perform(subject, effect, known, heard.then_some(self.replica));
+                if let (Some((place, body)), true, Ok(_)) = (written(subject, effect), heard, &done) {
+                    self.note_sent(place, body);
+                }
+                done
             }
         }
+    }
+
+    /// Whether the same was sent before, and is still there as far as is known.
+    fn is_there(&self, subject: &Subject, effect: &Effect) -> bool {
+        let Some((place, body)) = written(subject, effect) else { return false };
+        let now = self.fingerprint_of(&place);
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(&place).is_some_and(|(before, then)| before == body && Some(*then) == now)
+    }
+
+    fn note_sent(&self, place: Place, body: &str) {
+        if let Some(after) = self.fingerprint_of(&place) {
+            self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(place, (body.to_owned(), after));
+        }
+    }
+
+    fn fingerprint_of(&self, (_, object, of_status): &Place) -> Option<u64> {
+        self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(object, *of_status))
     }
 
     fn statements(&self) -> Statements {
@@ -269,7 +305,6 @@ impl Statements {
     async fn execute(&self, execution: &Execution, until: Instant) -> Result<Vec<Rows>, ExecuteError> {
         let failed = ExecuteError::Sql;
         self.pause(1..6).await;
-        let mut until = until + self.late(false).await;
         let endpoint = &execution.endpoint;
         let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
         if let Some(Guard { statement, expected }) = &execution.guard {
@@ -282,11 +317,13 @@ impl Statements {
             self.pause(0..3).await;
         }
         // Of a process that stands still the guard has been asked, and its time comes to an end no sooner than it has looked for the answer.
-        until += self.late(true).await;
+        let mut until = until + self.late(true).await;
         // It ends, and sends nothing more.
         if !self.leadership.is_held() {
             std::future::pending::<()>().await;
         }
+        // What it has sent is on its way, whoever leads.
+        until += self.late(false).await;
         let mut answers = Vec::new();
         for statement in &execution.statements {
             answers.push(self.run(endpoint, &mut session, statement, until).await.map_err(failed)?);
@@ -312,11 +349,11 @@ impl Work for Statements {
 #[async_trait]
 impl Gateway for SimGateway {
     async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.sim.look(|world| world.cache_of(self.replica).get(object, fields))
+        self.sim.change(|world| world.cache_of_mut(self.replica).get(object, fields))
     }
 
     async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
-        self.sim.look(|world| world.cache_of(self.replica).select(selection))
+        self.sim.change(|world| world.cache_of_mut(self.replica).select(selection))
     }
 
     async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
@@ -324,7 +361,7 @@ impl Gateway for SimGateway {
     }
 
     async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
-        self.sim.look(|world| world.cache_of(self.replica).fingerprint(&ObjectKey::from(object)))
+        self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(&ObjectKey::from(object), false))
     }
 
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
@@ -345,24 +382,48 @@ impl Gateway for SimGateway {
     }
 
     async fn apply(&self, subject: &Subject, effect: &Effect) -> Done {
-        // As the host does: before the fence is asked.
-        let known = match effect {
-            Effect::Status(_) => {
-                let status = ["/status".to_owned()];
-                self.sim.look(|world| world.cache_of(self.replica).get(&ObjectRef::from(&subject.object), &status)).ok().flatten()
-            }
-            _ => None,
-        };
-        // The host ends where its gateway would fail; one that stands still has ended before it would go on.
+        replace(self, subject, effect).await
+    }
+
+    async fn event(&self, _: &Subject, event: &Event) {
+        self.sim.at_now().say(|| format!("event {}: {}", event.reason, event.message));
+    }
+
+    async fn health(&self, _: &Subject, trouble: Option<(&str, &str)>) {
+        self.sim.at_now().on_health(trouble);
+    }
+}
+
+#[async_trait]
+impl Effects for SimGateway {
+    async fn known(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        Ok(self.sim.look(|world| world.cache_of(self.replica).stored(&object.into()).cloned()))
+    }
+
+    async fn live(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
+        self.sim.pause(1..8).await;
+        self.statements().travel().await;
+        Ok(self.sim.at_now().show(object, self.replica))
+    }
+
+    /// The host ends where its gateway would fail; one that stands still has ended before it would go on.
+    async fn fenced(&self) -> Result<(), EffectFailure> {
         if !self.leadership.is_held() || self.sim.look(|world| world.stands_still(self.replica)) {
             std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> Done {
+        if self.is_there(subject, effect) {
+            return Ok(Applied::Unchanged);
         }
         self.sim.pause(1..8).await;
         let (counted, troubles) = {
             let mut world = self.sim.at_now();
             world.on_effect(effect);
             let counts = matches!(effect, Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_))
-                || (world.faults.at_next_effect() && world.would_change(subject, effect));
+                || (world.faults.at_next_effect() && world.would_change(subject, effect, known));
             (counts, if counts { world.count_effect(effect) } else { Vec::new() })
         };
         let is = |kind: fn(&Trouble) -> bool| troubles.iter().find(|trouble| kind(trouble)).cloned();
@@ -397,14 +458,6 @@ impl Gateway for SimGateway {
         self.sim.pause(0..5).await;
         done
     }
-
-    async fn event(&self, _: &Subject, event: &Event) {
-        self.sim.at_now().say(|| format!("event {}: {}", event.reason, event.message));
-    }
-
-    async fn health(&self, _: &Subject, trouble: Option<(&str, &str)>) {
-        self.sim.at_now().on_health(trouble);
-    }
 }
 
 impl World {
@@ -428,8 +481,8 @@ impl World {
     }
 
     /// Whether an effect would change anything.
-    fn would_change(&self, subject: &Subject, effect: &Effect) -> bool {
-        change(&mut self.api.clone(), subject, effect, None).unwrap_or_default()
+    fn would_change(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> bool {
+        self.api.clone().perform(subject, effect, known).unwrap_or_default()
     }
 
     /// An effect that changes something, or may. Gives what goes wrong at it.
@@ -452,9 +505,9 @@ impl World {
     }
 
     /// An effect on the API server. A host that has `heard` of it sees at once what is written.
-    fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Object>, heard: Option<u64>) -> Done {
+    fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: Option<u64>) -> Done {
         let from = self.api.changes();
-        let changed = change(&mut self.api, subject, effect, known)?;
+        let changed = self.api.perform(subject, effect, known)?;
         if let Some(replica) = heard.filter(|_| changed) {
             for at in from..self.api.changes() {
                 if let Some(change) = self.api.change(at).cloned() {
@@ -464,41 +517,26 @@ impl World {
         }
         Ok(if changed { Applied::Changed } else { Applied::Unchanged })
     }
+
+    /// Shows a host an object as it is.
+    fn show(&mut self, object: &ObjectRef, replica: u64) -> Option<Arc<Stored>> {
+        let key = ObjectKey::from(object);
+        let live = self.api.get(&key).cloned();
+        if let Some(live) = &live {
+            self.cache_of_mut(replica).put(&Change { version: live.version(), key, object: Some(live.clone()) });
+        }
+        live
+    }
 }
 
-/// What an effect does to the objects; gives whether that is anything. A status is written in the place of the one that is `known`, if one is.
-fn change(api: &mut Api, subject: &Subject, effect: &Effect, known: Option<&Object>) -> Result<bool, EffectFailure> {
-    let failed = |kind, message| EffectFailure { effect: 0, kind, message, sql: None };
-    let refused = |Refusal { kind, message }| failed(kind, message);
-    let invalid = |error: serde_json::Error| failed(FailureKind::Invalid, error.to_string());
-    let manager = format!("doltdb-operator-{}", subject.reconciler);
-    Ok(match effect {
-        Effect::Apply(application) => {
-            let body = serde_json::from_str(&application.body).map_err(invalid)?;
-            api.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
-        }
-        Effect::Status(status) => {
-            if let Some(known) = known {
-                let known: serde_json::Value = serde_json::from_str(&known.body).map_err(invalid)?;
-                if api.get(&subject.object).is_some_and(|live| live.body["status"] != known["status"]) {
-                    return Err(failed(FailureKind::Conflict, format!("{} has been modified", subject.object)));
-                }
-            }
-            let status: serde_json::Value = serde_json::from_str(status).map_err(invalid)?;
-            api.apply(&manager, &subject.object, &subject.uid, &serde_json::json!({ "status": status }), "status").map_err(refused)?
-        }
-        Effect::Delete(deletion) => {
-            let grace = serde_json::to_value(deletion).ok().and_then(|deletion| deletion["grace"].as_u64());
-            api.delete_within(&ObjectKey::from(&deletion.object), &deletion.uid, grace)
-        }
-        Effect::Label(labelling) => api.label(&ObjectKey::from(&labelling.object), &labelling.uid, &labelling.labels).map_err(refused)?,
-        Effect::Finalizer(finalizer) => {
-            api.finalizer(&subject.object, &subject.uid, &finalizer.name, finalizer.present).map_err(refused)?
-        }
-        Effect::GenerateSecret(_) | Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_) => {
-            return Err(failed(FailureKind::Invalid, "the model has no such effect".into()));
-        }
-    })
+/// What an effect writes where, if it is an apply.
+fn written<'a>(subject: &Subject, effect: &'a Effect) -> Option<(Place, &'a str)> {
+    let (object, of_status, body) = match effect {
+        Effect::Apply(application) => (ObjectKey::from(&application.object), false, &application.body),
+        Effect::Status(status) => (subject.object.clone(), true, status),
+        _ => return None,
+    };
+    Some(((subject.reconciler.clone(), object, of_status), body))
 }
 
 /// What an effect is, for people.
@@ -514,14 +552,14 @@ fn describe(effect: &Effect) -> String {
         Effect::Label(labelling) => format!("label {} with {:?}", on(&labelling.object), labelling.labels),
         Effect::Finalizer(finalizer) => format!("finalizer {} present: {}", finalizer.name, finalizer.present),
         Effect::Status(status) => format!("status {status}"),
-        Effect::Sql(execution) => format!("sql {}", written(execution)),
-        Effect::Start(task) => format!("start task {} {}", task.name, written(&task.execution)),
+        Effect::Sql(execution) => format!("sql {}", statements(execution)),
+        Effect::Start(task) => format!("start task {} {}", task.name, statements(&task.execution)),
         Effect::Forget(name) => format!("forget task {name}"),
         Effect::GenerateSecret(secret) => format!("generate Secret {}", secret.name),
     }
 }
 
-fn written(execution: &Execution) -> String {
+fn statements(execution: &Execution) -> String {
     let statements: Vec<String> = execution.statements.iter().map(|s| format!("{} {:?}", s.text, s.arguments)).collect();
     format!("on {}: {}", execution.endpoint.host, statements.join("; "))
 }

@@ -60,6 +60,12 @@ impl Former {
     }
 }
 
+impl Leases {
+    pub(crate) fn former_has_news(&self) -> bool {
+        self.former.as_ref().is_some_and(|former| former.cache.has_news())
+    }
+}
+
 impl World {
     /// The host that leads cannot renew its lease from now on, and another one wants it.
     pub(crate) fn lose_lease(&mut self, still: bool, late: u64, blind: bool) -> Option<u64> {
@@ -86,6 +92,7 @@ impl World {
         if let Some(former) = &mut self.leases.former {
             former.gone = true;
         }
+        self.urgent = true;
         self.say(|| "the former host is gone".into());
     }
 

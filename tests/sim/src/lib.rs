@@ -4,7 +4,7 @@
 //! (`api`, `kube`), Dolt (`dolt`), a client that writes through the Service (`client`), and the way between them. A [`Schedule`] is a
 //! scenario, a seed and faults; [`run`] plays it and says what did not hold (`oracle`).
 
-mod api;
+pub mod api;
 mod cache;
 mod client;
 mod component;
@@ -29,7 +29,7 @@ mod world;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub use self::{
-    explore::{Summary, each_effect, each_pair, explore, shrink},
+    explore::{Summary, each_effect, each_field, each_pair, explore, shrink},
     mutant::Mutant,
     oracle::Violation,
     run::{Options, Outcome, run},

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, each_pair, explore, run, shrink};
+use sim::{Mutant, Options, Scenario, Schedule, Summary, each_effect, each_field, each_pair, explore, run, shrink};
 
 /// The operator in a simulated cluster: scenarios with faults in virtual time.
 #[derive(Parser)]
@@ -24,8 +24,11 @@ struct Arguments {
     /// Two faults at each pair of effects, of a few kinds
     #[arg(long, conflicts_with_all = ["random", "each_effect"])]
     each_pair: bool,
+    /// Each field of the specs, changed and changed back
+    #[arg(long, conflicts_with_all = ["scenario", "seed", "random", "each_effect", "each_pair"])]
+    each_field: bool,
     /// A schedule from a file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "each_effect", "each_pair"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["random", "each_effect", "each_pair", "each_field"])]
     case: Option<PathBuf>,
     /// Show what happens
     #[arg(long)]
@@ -54,6 +57,9 @@ fn main() -> ExitCode {
             }
         };
     }
+    if arguments.each_field {
+        return show(&each_field(), &arguments, &options);
+    }
     let mut code = ExitCode::SUCCESS;
     for scenario in scenarios {
         let schedules: Vec<Schedule> = match arguments.random {
@@ -79,10 +85,10 @@ fn show(schedules: &[Schedule], arguments: &Arguments, options: &Options) -> Exi
         run(schedule, &Options { trace: true, ..*options }).trace.iter().for_each(|line| println!("{line}"));
     }
     let summary = explore(schedules, options);
-    let Summary { runs, took, failures, longest_gap, most_rounds } = &summary;
+    let Summary { runs, took, failures, longest_gap, most_rounds, .. } = &summary;
     let name = schedules.first().map(|schedule| format!("{:?}", schedule.scenario)).unwrap_or_default();
     println!(
-        "{name}: {runs} runs in {:.1} s ({:.0} a second), {} failed; longest time without an acknowledged write {:.1} s, at most {most_rounds} rounds a minute",
+        "{name}: {runs} runs in {:.1} s ({}), {} failed; longest time without an acknowledged write {:.1} s, at most {most_rounds} rounds a minute",
         took.as_secs_f64(),
         summary.rate(),
         failures.len(),

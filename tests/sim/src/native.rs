@@ -1,20 +1,22 @@
 //! Reconcilers as ordinary functions in the place of components.
 //!
-//! A reconciler asks and waits, while whoever answers does so in virtual time. As it is a pure function of its request and of the answers, it
-//! need not be suspended: where an answer takes time it is left, and called again with all answers so far once there is one more.
+//! A reconciler asks and waits, while whoever answers does so in virtual time. It runs on a stack of its own, and is left there while it waits
+//! for a database: all else is answered at once.
 
 use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
+use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
 use futures::FutureExt;
 use host::{
     contract,
     controller::{Decide, Reconcile},
-    gateway::{Answer, Question, SharedGateway, Subject, ask},
+    gateway::{SharedGateway, Subject},
     runtime::CallError,
 };
 use sdk::{
@@ -35,9 +37,6 @@ pub(crate) struct Native {
     /// As which of the instances that the slot has had it decides.
     pub(crate) digest: String,
 }
-
-/// A question whose answer takes time.
-struct Asks(Question);
 
 /// The same record on the other side of the boundary.
 pub(crate) fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
@@ -78,104 +77,112 @@ impl Decide for Native {
     ) -> Result<Result<contract::Plan, contract::Failure>, CallError> {
         self.sim.at_now().on_round(&subject.object, &self.digest);
         let request: Request = cross(request);
-        let mut answers = Vec::new();
+        let mut call = Call::begin(self.function, request, subject.clone(), gateway.clone());
+        let mut answers = Answers::new();
         loop {
-            let question = match attempt(self.function, &request, subject, &gateway, &mut answers) {
-                Ok(decided) => return Ok(cross(&decided)),
-                Err(payload) => match payload.downcast::<Asks>() {
-                    Ok(asks) => asks.0,
-                    Err(panic) => {
-                        let text = panic.downcast_ref::<String>().cloned();
-                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-                        return Err(CallError::Panic { message: text.unwrap_or_else(|| "a panic".into()), frames: Vec::new() });
-                    }
-                },
-            };
-            let answer = ask(&*gateway, subject, &question).await;
-            answers.push(answer);
-        }
-    }
-}
-
-fn attempt(
-    function: Function,
-    request: &Request,
-    subject: &Subject,
-    gateway: &SharedGateway,
-    answers: &mut Vec<Answer>,
-) -> std::thread::Result<Result<Plan, Failure>> {
-    let past = Past { subject, gateway, state: RefCell::new(State { answers, next: 0, now: None }) };
-    // Nothing of `past` but the answers outlives the call, and those are whole at each question.
-    catch_unwind(AssertUnwindSafe(|| function(&past, request)))
-}
-
-struct State<'a> {
-    answers: &'a mut Vec<Answer>,
-    next: usize,
-    now: Option<Timestamp>,
-}
-
-/// A world that answers from the past as far as that goes.
-struct Past<'a> {
-    subject: &'a Subject,
-    gateway: &'a SharedGateway,
-    state: RefCell<State<'a>>,
-}
-
-impl Past<'_> {
-    fn ask(&self, question: Question) -> Answer {
-        let mut state = self.state.borrow_mut();
-        let at = state.next;
-        state.next += 1;
-        if at == state.answers.len() {
-            if matches!(question, Question::Query(_)) {
-                drop(state);
-                resume_unwind(Box::new(Asks(question)));
+            match call.go_on(std::mem::take(&mut answers)) {
+                Ok(CoroutineResult::Yield(queries)) => answers = gateway.query(subject, &queries).await,
+                Ok(CoroutineResult::Return(decided)) => return Ok(cross(&decided)),
+                Err(panic) => {
+                    let text = panic.downcast_ref::<String>().cloned();
+                    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+                    return Err(CallError::Panic { message: text.unwrap_or_else(|| "a panic".into()), frames: Vec::new() });
+                }
             }
-            let answer = ask(&**self.gateway, self.subject, &question).now_or_never().expect("only databases take time");
-            state.answers.push(answer);
         }
-        state.answers[at].clone()
     }
 }
 
-const MISMATCH: &str = "an answer is of the kind of its question";
+/// What databases answer to queries.
+type Answers = Vec<Result<Vec<contract::Rows>, contract::SqlError>>;
+type Decided = Result<Plan, Failure>;
+type Stack = Coroutine<Answers, Vec<contract::Query>, Decided>;
 
-impl World for Past<'_> {
+/// Bytes of a call's stack.
+const STACK: usize = 1 << 20;
+
+#[derive(Default)]
+struct Calls {
+    begun: u64,
+    waiting: HashMap<u64, Stack>,
+    free: Vec<DefaultStack>,
+}
+
+thread_local! {
+    /// A run stays on its thread, and so do its calls: a stack cannot go to another one, which a future may.
+    static CALLS: RefCell<Calls> = RefCell::default();
+}
+
+/// A call of a reconciler's function. It ends with its value.
+struct Call(u64);
+
+impl Call {
+    fn begin(function: Function, request: Request, subject: Subject, gateway: SharedGateway) -> Self {
+        let run = move |yielder: &Yielder<Answers, Vec<contract::Query>>, _: Answers| {
+            function(&Inside { subject, gateway, yielder, now: Cell::new(None) }, &request)
+        };
+        CALLS.with_borrow_mut(|calls| {
+            let stack = calls.free.pop().unwrap_or_else(|| DefaultStack::new(STACK).expect("there is room for a stack"));
+            calls.begun += 1;
+            calls.waiting.insert(calls.begun, Coroutine::with_stack(stack, run));
+            Self(calls.begun)
+        })
+    }
+
+    /// Goes on with answers to what was asked last, to the next question or to the end.
+    fn go_on(&mut self, answers: Answers) -> std::thread::Result<CoroutineResult<Vec<contract::Query>, Decided>> {
+        let mut stack = CALLS.with_borrow_mut(|calls| calls.waiting.remove(&self.0)).expect("a call that has not ended waits");
+        // Of a call that has panicked nothing is left.
+        let result = catch_unwind(AssertUnwindSafe(|| stack.resume(answers)))?;
+        CALLS.with_borrow_mut(|calls| match &result {
+            CoroutineResult::Yield(_) => drop(calls.waiting.insert(self.0, stack)),
+            CoroutineResult::Return(_) => calls.free.push(stack.into_stack()),
+        });
+        Ok(result)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        drop(CALLS.with_borrow_mut(|calls| calls.waiting.remove(&self.0)));
+    }
+}
+
+/// The world from inside of a call.
+struct Inside<'a> {
+    subject: Subject,
+    gateway: SharedGateway,
+    yielder: &'a Yielder<Answers, Vec<contract::Query>>,
+    now: Cell<Option<Timestamp>>,
+}
+
+const AT_ONCE: &str = "only databases take time";
+
+impl World for Inside<'_> {
     fn get(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Object>, ReadError> {
-        let fields = fields.iter().map(ToString::to_string).collect();
-        let Answer::Get(answer) = self.ask(Question::Get { object: cross(object), fields }) else { unreachable!("{MISMATCH}") };
-        cross(&answer)
+        let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+        cross(&self.gateway.get(&self.subject, &cross(object), &fields).now_or_never().expect(AT_ONCE))
     }
 
     fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
-        let Answer::Select(answer) = self.ask(Question::Select(cross(selection))) else { unreachable!("{MISMATCH}") };
-        cross(&answer)
+        cross(&self.gateway.select(&self.subject, &cross(selection)).now_or_never().expect(AT_ONCE))
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        let question = Question::Secret { namespace: namespace.into(), name: name.into() };
-        let Answer::Secret(answer) = self.ask(question) else { unreachable!("{MISMATCH}") };
-        cross(&answer)
+        cross(&self.gateway.secret(&self.subject, namespace, name).now_or_never().expect(AT_ONCE))
     }
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        let Answer::Query(answer) = self.ask(Question::Query(cross(&queries))) else { unreachable!("{MISMATCH}") };
-        cross(&answer)
+        cross(&self.yielder.suspend(cross(&queries)))
     }
 
     fn tasks(&self) -> Vec<TaskState> {
-        let Answer::Tasks(answer) = self.ask(Question::Tasks) else { unreachable!("{MISMATCH}") };
-        cross(&answer)
+        cross(&self.gateway.tasks(&self.subject).now_or_never().expect(AT_ONCE))
     }
 
     fn now(&self) -> Timestamp {
-        let known = self.state.borrow().now;
-        if let Some(now) = known {
-            return now;
-        }
-        let Answer::Now(now) = self.ask(Question::Now) else { unreachable!("{MISMATCH}") };
-        self.state.borrow_mut().now = Some(now);
+        let now = self.now.get().unwrap_or_else(|| self.gateway.now());
+        self.now.set(Some(now));
         now
     }
 

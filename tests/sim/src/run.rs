@@ -42,6 +42,8 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// The longest time without an acknowledged write, in virtual milliseconds.
     pub longest_gap: u64,
+    /// How often a reconciler decided.
+    pub reconciles: usize,
     /// The most rounds in a minute.
     pub most_rounds: usize,
     /// What happened, if it was kept.
@@ -56,6 +58,7 @@ pub fn run(schedule: &Schedule, options: &Options) -> Outcome {
         time: world.now,
         acknowledged: world.client.acknowledged.len(),
         longest_gap: world.client.longest_gap,
+        reconciles: world.reconciles,
         most_rounds: world.most_rounds(),
         violation: world.oracle.violation,
         trace: world.trace.unwrap_or_default(),
@@ -67,14 +70,15 @@ pub(crate) fn to_the_end(schedule: &Schedule, options: &Options) -> World {
     let mut world = schedule.scenario.world(schedule);
     world.trace = options.trace.then(Vec::new);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime without I/O needs nothing").block_on(play(world, options))
+    let playing = play(world, schedule.seed ^ 0x4057, options);
+    runtime.expect("a runtime without I/O needs nothing").block_on(playing)
 }
 
-async fn play(world: World, options: &Options) -> World {
+async fn play(world: World, seed: u64, options: &Options) -> World {
     static CONFIGURATION: OnceLock<Configuration> = OnceLock::new();
     let configuration = CONFIGURATION.get_or_init(Configuration::shipped);
     let until = world.now + LONGEST;
-    let sim = Arc::new(Sim::new(world));
+    let sim = Arc::new(Sim::new(world, seed));
     let mut host: Option<Host> = None;
     let mut former: Option<Host> = None;
     let mut successor: Option<Candidate> = None;
@@ -88,10 +92,12 @@ async fn play(world: World, options: &Options) -> World {
                 world.violated("ends", "the run does not come to its end".into());
                 break;
             }
+            world.urgent = false;
             let former_news = world.has_former_host().then(|| world.former_cache().map(Cache::take_news).unwrap_or_default());
             let lost = std::mem::take(&mut world.leases.lost);
             let swapped = std::mem::take(&mut world.faults.swap);
-            (world.next(), world.cache.take_news(), former_news, lost, swapped, world.faults.crash.take().is_some(), world.host_up)
+            world.looked_at = world.next().unwrap_or(until + 1);
+            (world.looked_at, world.cache.take_news(), former_news, lost, swapped, world.faults.crash.take().is_some(), world.host_up)
         };
         if lost {
             former = host.take();
@@ -115,7 +121,7 @@ async fn play(world: World, options: &Options) -> World {
             }
             host.dispatch(news);
         }
-        let next = sim.instant(next.unwrap_or(until + 1));
+        let next = sim.instant(next);
         tokio::select! {
             biased;
             () = sim.news.notified() => {}

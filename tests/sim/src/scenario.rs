@@ -1,6 +1,9 @@
 //! Scenarios: what the user and the cluster do, faults aside.
 
 mod accounts;
+mod fields;
+
+pub(crate) use self::fields::Field;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::key,
+    oracle::Detour,
     run,
     schedule::{Schedule, Trouble, Which},
     world::{Event, World, clock},
@@ -87,6 +91,8 @@ pub enum Scenario {
     AccountsDeleted2,
     /// Two servers run; the user creates a Database, a User and a Grant, and wants the other one as primary.
     AccountsSwitchover2,
+    /// Two servers run with a Database, a User and a Grant; the user changes a field of one of the four, and changes it back. The seed says which.
+    ThereAndBack2,
 }
 
 /// Something that the scenario does.
@@ -104,6 +110,10 @@ pub(crate) enum Act {
     ChangePassword,
     /// The user deletes the Database, the User and the Grant.
     DeleteAccounts,
+    /// The user changes a field.
+    There,
+    /// The user changes it back.
+    Back,
     /// Something goes wrong as a part of the scenario.
     Trouble(Trouble),
 }
@@ -131,7 +141,8 @@ impl Scenario {
             | Self::Accounts2
             | Self::Password2
             | Self::AccountsDeleted2
-            | Self::AccountsSwitchover2 => 2,
+            | Self::AccountsSwitchover2
+            | Self::ThereAndBack2 => 2,
             _ => 3,
         }
     }
@@ -164,6 +175,7 @@ impl Scenario {
             Self::AccountsSwitchover2 => {
                 vec![(3_000, Act::CreateAccounts), (3_020, edit("/spec/replication/primary/podIndex", json!(1)))]
             }
+            Self::ThereAndBack2 => vec![(3_000, Act::There), (150_000, Act::Back)],
             Self::Steady2 | Self::Steady3 | Self::TakeOver2 => vec![],
             Self::PrimaryKilled2 | Self::PrimaryKilled3 => vec![(3_000, Act::Trouble(Trouble::Kill(Which::Primary)))],
             Self::PrimaryFrozen3 => vec![(3_000, Act::Trouble(Trouble::Freeze { pod: Which::Primary, during: 60_000 }))],
@@ -225,11 +237,17 @@ impl Scenario {
                 world.leave_to_another();
                 world
             }
-            Some(_) if matches!(self, Self::Password2 | Self::AccountsDeleted2) => at_rest(Self::Accounts2).branch(schedule.seed),
+            Some(_) if matches!(self, Self::Password2 | Self::AccountsDeleted2 | Self::ThereAndBack2) => {
+                at_rest(Self::Accounts2).branch(schedule.seed)
+            }
             Some(1) => at_rest(Self::Create1).branch(schedule.seed),
             Some(2) => at_rest(Self::Create2).branch(schedule.seed),
             Some(_) => at_rest(Self::Create3).branch(schedule.seed),
         };
+        if self == Self::ThereAndBack2 {
+            let fields = Field::all();
+            world.detour = fields.get(usize::try_from(schedule.seed).unwrap_or_default() % fields.len()).map(Detour::new);
+        }
         let begin = world.now;
         for (delay, act) in self.acts() {
             world.acts_until = world.acts_until.max(begin + delay);
@@ -238,7 +256,8 @@ impl Scenario {
         // Where a fault makes the operator choose another primary, the wish is not what counts any more.
         world.wanted_primary = self.wanted_primary().filter(|_| schedule.faults.is_empty());
         world.longest_gap = self.longest_gap().filter(|_| schedule.faults.is_empty());
-        if schedule.faults.is_empty() {
+        // What is taken back is done anew.
+        if schedule.faults.is_empty() && self != Self::ThereAndBack2 {
             world.oracle.expect_nothing_twice();
         }
         world.plan_faults(&schedule.faults);
@@ -328,6 +347,8 @@ impl World {
             Act::CreateAccounts => self.create_accounts(),
             Act::ChangePassword => self.change_password(),
             Act::DeleteAccounts => self.delete_accounts(),
+            Act::There => self.go_there(),
+            Act::Back => self.go_back(),
             Act::Trouble(trouble) => self.on_trouble(trouble),
         }
     }

@@ -203,7 +203,8 @@ impl Trouble {
             Self::ClockJump(3_600_000),
             Self::Swap,
             Self::LostLease { still: false, late: 4_000, blind: true },
-            Self::LostLease { still: false, late: 9_000, blind: false },
+            Self::LostLease { still: false, late: 18_000, blind: false },
+            Self::LostLease { still: true, late: 20_000, blind: false },
         ]
     }
 
@@ -258,9 +259,9 @@ impl Moment {
 }
 
 impl Trouble {
-    /// One that stands still in the middle of an effect is for a schedule by hand (docs/simulator.md has what is open there).
     fn random_of_the_host(rng: &mut Rng) -> Self {
-        Self::LostLease { still: false, late: rng.within(0..12_000), blind: rng.once_in(2) }
+        let (late, blind, still) = (rng.within(0..25_000), rng.once_in(2), rng.once_in(2));
+        Self::LostLease { still, late: if still { rng.within(0..40_000) } else { late }, blind }
     }
 
     fn random(rng: &mut Rng, scenario: Scenario) -> Self {

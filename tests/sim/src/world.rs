@@ -16,7 +16,7 @@ use crate::{
     host::FIRST,
     kube::{PodRun, PodStep},
     lease::Leases,
-    oracle::Oracle,
+    oracle::{Detour, Oracle},
     rng::Rng,
     scenario::Act,
     schedule::Trouble,
@@ -117,14 +117,21 @@ pub(crate) struct World {
     pub(crate) thawed: BTreeMap<String, u64>,
     /// When the rounds of each object in the last minute began, and how many there were at most in a minute.
     rounds: (BTreeMap<ObjectKey, VecDeque<u64>>, usize),
+    /// How many rounds there were.
+    pub(crate) reconciles: usize,
     /// What happened, where somebody wants to know.
     pub(crate) trace: Option<Vec<String>>,
     /// Whether the run has come to its end.
     pub(crate) finished: bool,
+    /// Whether whoever drives the world has to look at it, and when they look anyway.
+    pub(crate) urgent: bool,
+    pub(crate) looked_at: u64,
     /// When the scenario's last act is.
     pub(crate) acts_until: u64,
     /// The longest time that may pass without an acknowledged write, in milliseconds, if one is known.
     pub(crate) longest_gap: Option<u64>,
+    /// A change that is taken back, if there is one.
+    pub(crate) detour: Option<Detour>,
     /// The pod that has to be primary at the end, if one has.
     pub(crate) wanted_primary: Option<String>,
     agenda: BTreeMap<(u64, u64), Event>,
@@ -132,6 +139,8 @@ pub(crate) struct World {
     cut: BTreeSet<(String, String)>,
     /// Changes for which a [`Event::Watch`] has been planned, and when the last of them is.
     watched: (usize, u64),
+    /// The revision of each StatefulSet by its uid, with the generation that it is of.
+    pub(crate) revisions: BTreeMap<String, (u64, String)>,
     controllers_due: bool,
 }
 
@@ -160,15 +169,20 @@ impl World {
             isolated: BTreeMap::new(),
             thawed: BTreeMap::new(),
             rounds: (BTreeMap::new(), 0),
+            reconciles: 0,
             trace: None,
             finished: false,
+            urgent: false,
+            looked_at: 0,
             acts_until: 0,
             longest_gap: None,
+            detour: None,
             wanted_primary: None,
             agenda: BTreeMap::new(),
             sequence: 0,
             cut: BTreeSet::new(),
             watched: (0, 0),
+            revisions: BTreeMap::new(),
             controllers_due: false,
         }
     }
@@ -186,6 +200,7 @@ impl World {
         world.finished = false;
         world.longest_gap = None;
         world.rounds = (BTreeMap::new(), 0);
+        world.reconciles = 0;
         world.trace = None;
         world.faults = Faults::default();
         world.leases = Leases::default();
@@ -209,6 +224,16 @@ impl World {
     pub(crate) fn next(&self) -> Option<u64> {
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         [agenda, self.dolt.next()].into_iter().flatten().min()
+    }
+
+    /// Whether something has to be done before whoever drives the world looks anyway.
+    pub(crate) fn wants_driver(&self) -> bool {
+        self.urgent
+            || self.finished
+            || self.oracle.violation.is_some()
+            || self.next().is_some_and(|next| next < self.looked_at)
+            || self.cache.has_news()
+            || self.leases.former_has_news()
     }
 
     /// Lets happen what is due until a time, in order.
@@ -239,20 +264,7 @@ impl World {
             self.say(|| format!("{pod} is primary of epoch {epoch}"));
             self.on_promoted(&pod, epoch);
         }
-        let running: Vec<String> = self.dolt.running().cloned().collect();
-        let now = self.now;
-        let within_reach = |pod: &String| self.dolt.answers(pod) && !self.cut.contains(&(HOST.to_owned(), pod.clone()));
-        let reachable: Vec<String> = running.iter().filter(|pod| within_reach(pod)).cloned().collect();
-        for (pod, since) in self.reachable.extract_if(.., |pod, _| !reachable.contains(pod)) {
-            self.reached.insert(pod, (since, now));
-        }
-        for pod in reachable {
-            self.reachable.entry(pod).or_insert(now);
-        }
-        self.writable.retain(|pod, _| self.dolt.takes_writes(pod));
-        for pod in running.into_iter().filter(|pod| self.dolt.takes_writes(pod)) {
-            self.writable.entry(pod).or_insert(now);
-        }
+        self.note_who_is_there();
         let (from, until) = (self.watched.0, self.api.changes());
         if from == until {
             return;
@@ -266,6 +278,25 @@ impl World {
             self.controllers_due = true;
             let delay = self.wait(2..30);
             self.after(delay, Event::Controllers);
+        }
+    }
+
+    /// Since when each server is within reach, and takes writes. This is after each event, and seldom anything new.
+    fn note_who_is_there(&mut self) {
+        let Self { dolt, cut, reachable, reached, writable, now, .. } = self;
+        let is_cut = |pod: &String| !cut.is_empty() && cut.contains(&(HOST.to_owned(), pod.clone()));
+        let within_reach = |pod: &String| dolt.answers(pod) && !is_cut(pod);
+        for (pod, since) in reachable.extract_if(.., |pod, _| !within_reach(pod)) {
+            reached.insert(pod, (since, *now));
+        }
+        writable.retain(|pod, _| dolt.takes_writes(pod));
+        for pod in dolt.running() {
+            if !reachable.contains_key(pod) && within_reach(pod) {
+                reachable.insert(pod.clone(), *now);
+            }
+            if !writable.contains_key(pod) && dolt.takes_writes(pod) {
+                writable.insert(pod.clone(), *now);
+            }
         }
     }
 
@@ -311,6 +342,7 @@ impl World {
                     self.plan_watch(at, delay);
                 }
                 self.host_up = true;
+                self.urgent = true;
                 self.host_since = self.now;
                 self.say(|| format!("the host starts, {stale} changes behind"));
             }
@@ -323,6 +355,7 @@ impl World {
     /// A round begins, and the module of this digest decides in it.
     pub(crate) fn on_round(&mut self, object: &ObjectKey, digest: &str) {
         const MINUTE: u64 = 60_000;
+        self.reconciles += 1;
         if digest != FIRST {
             self.say(|| format!("a round of {} by {digest}", object.kind));
         }
@@ -393,7 +426,7 @@ impl World {
 
     /// Whether nothing passes between two parties.
     pub(crate) fn is_cut(&self, a: &str, b: &str) -> bool {
-        self.cut.contains(&(a.to_owned(), b.to_owned()))
+        !self.cut.is_empty() && self.cut.contains(&(a.to_owned(), b.to_owned()))
     }
 
     /// The one DoltDB of the simulation.

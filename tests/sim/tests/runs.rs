@@ -4,7 +4,7 @@
 use std::{fmt::Write, path::Path};
 
 use rstest::rstest;
-use sim::{Fault, Moment, Options, Scenario, Schedule, Summary, Trouble, each_effect, each_pair, explore, run, shrink};
+use sim::{Fault, Moment, Options, Scenario, Schedule, Summary, Trouble, each_effect, each_field, each_pair, explore, run, shrink};
 
 const PLAIN: Options = Options { trace: false, mutant: None, components: false };
 
@@ -17,7 +17,7 @@ fn assert_held(summary: &Summary) {
     }
     assert!(summary.failures.is_empty(), "{} of {} runs failed\n{told}", summary.failures.len(), summary.runs);
     println!(
-        "{} runs, {:.0} a second, longest gap {} ms, at most {} rounds a minute",
+        "{} runs, {}, longest gap {} ms, at most {} rounds a minute",
         summary.runs,
         summary.rate(),
         summary.longest_gap,
@@ -50,6 +50,11 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::AccountsSwitchover2)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
+}
+
+#[test]
+fn each_field_can_be_changed_back() {
+    assert_held(&explore(&each_field(), &PLAIN));
 }
 
 /// A third of them, of all kinds: all are `cargo xtask sim --each-pair`.

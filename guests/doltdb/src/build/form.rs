@@ -54,7 +54,8 @@ fn annotation(form: Form, digest: &str) -> String {
 
 /// Half of the digest is enough: it tells one template of a StatefulSet from the next.
 fn digest(template: &Value) -> String {
-    let mut digest = hex::encode(Sha256::digest(template.to_string()));
+    let template = serde_json::to_vec(template).expect("a JSON value with names as keys can be written");
+    let mut digest = hex::encode(Sha256::digest(template));
     digest.truncate(32);
     digest
 }

@@ -67,6 +67,14 @@ pub(crate) fn peers_by<'a>(hash: &str, target: &Target, observed: &'a Observed, 
     config::is_there_with(hash, target, observed).then(|| config::peers(file).collect())
 }
 
+/// The object with these fields in addition. `json!` would copy each of them, as often as objects are in each other: the scripts are long.
+fn with<const N: usize>(mut object: Value, fields: [(&str, Value); N]) -> Value {
+    for (name, value) in fields {
+        object[name] = value;
+    }
+    object
+}
+
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.
 const TOOLS: [&str; 5] = ["kubectl.kubernetes.io", "helm.sh", "argoproj.io", "fluxcd.io", "k14s.io"];
 

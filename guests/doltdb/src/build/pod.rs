@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::{SecretKeySelector, UpdateStrategy, names};
 use serde_json::{Value, json};
 
-use super::{annotations, config::hash, fence, files, form::Form, probes, versioned};
+use super::{annotations, config::hash, fence, files, form::Form, probes, versioned, with};
 use crate::target::Target;
 
 /// Prepares an empty volume: the settings of the `dolt` command, the server's configuration, the administrator's account.
@@ -66,15 +66,20 @@ pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String
     }
     let mut volumes = vec![json!({ "name": "dolt-config", "configMap": { "name": names::config_map(target.name()) } })];
     volumes.extend(files::volumes(target, form));
-    let mut pod = json!({
+    let pod = json!({
         "automountServiceAccountToken": false,
         "serviceAccountName": spec.service_account(target.name()),
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
-        "securityContext": spec.security_context.as_ref().map_or_else(|| json!({}), |context| json!(context)),
-        "volumes": volumes,
-        "initContainers": [init_container(target, fences, restored, form)],
-        "containers": [server(target, fences, form)],
     });
+    let mut pod = with(
+        pod,
+        [
+            ("securityContext", spec.security_context.as_ref().map_or_else(|| json!({}), |context| json!(context))),
+            ("volumes", volumes.into()),
+            ("initContainers", vec![init_container(target, fences, restored, form)].into()),
+            ("containers", vec![server(target, fences, form)].into()),
+        ],
+    );
     let optional = [
         ("imagePullSecrets", json!(spec.image_pull_secrets)),
         ("affinity", json!(spec.affinity)),
@@ -89,7 +94,7 @@ pub(super) fn template(target: &Target, restored: bool, config: &BTreeMap<String
             pod[field] = value;
         }
     }
-    json!({ "metadata": { "labels": versioned(target), "annotations": annotations }, "spec": pod })
+    with(json!({ "metadata": { "labels": versioned(target), "annotations": annotations } }), [("spec", pod)])
 }
 
 fn init_container(target: &Target, fences: bool, restored: bool, form: Form) -> Value {
@@ -107,15 +112,14 @@ fn init_container(target: &Target, fences: bool, restored: bool, form: Form) -> 
     let command = if fences { script(target, &prepare, "prepare") } else { vec!["/bin/sh".to_owned(), "-c".to_owned(), prepare] };
     let mut mounts = mounts();
     mounts.extend(files::mounts_to_prepare(target, form).filter(|_| fences));
-    let mut container = json!({
+    let container = json!({
         "name": "dolt-init",
         "image": target.spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
         "workingDir": "/db",
-        "command": command,
-        "env": env(target, own),
-        "volumeMounts": mounts,
     });
+    let fields = [("command", command.into()), ("env", env(target, own).into()), ("volumeMounts", mounts.into())];
+    let mut container = with(container, fields);
     secure(target, &mut container);
     container
 }
@@ -146,20 +150,25 @@ fn server(target: &Target, fences: bool, form: Form) -> Value {
     command.extend(["sql-server", "--config", "config.yaml"].map(ToOwned::to_owned));
     let mut mounts = mounts();
     mounts.extend(files::mounts(target, form));
-    let mut container = json!({
+    let container = json!({
         "name": names::SERVER_CONTAINER,
         "image": spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
         "workingDir": "/db",
-        "command": command,
-        "env": env(target, files::env(form)),
-        "ports": ports(target),
-        "volumeMounts": mounts,
-        "resources": spec.resources.as_ref().map_or_else(default_resources, |resources| json!(resources)),
-        "startupProbe": probes::startup(target),
-        "livenessProbe": probes::liveness(target),
-        "readinessProbe": probes::readiness(target),
     });
+    let mut container = with(
+        container,
+        [
+            ("command", command.into()),
+            ("env", env(target, files::env(form)).into()),
+            ("ports", ports(target).into()),
+            ("volumeMounts", mounts.into()),
+            ("resources", spec.resources.as_ref().map_or_else(default_resources, |resources| json!(resources))),
+            ("startupProbe", probes::startup(target)),
+            ("livenessProbe", probes::liveness(target)),
+            ("readinessProbe", probes::readiness(target)),
+        ],
+    );
     secure(target, &mut container);
     if target.replication.enabled {
         container["lifecycle"] = json!({ "preStop": { "exec": { "command": ["/bin/sh", "-c", WITHDRAW] } } });

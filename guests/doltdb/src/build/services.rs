@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::names;
 use serde_json::{Value, json};
 
-use super::{metadata, selector};
+use super::{metadata, selector, with};
 use crate::{
     form::{FIRST, Form},
     roles::Leadership,
@@ -60,16 +60,9 @@ fn internal(target: &Target) -> Value {
 }
 
 fn for_clients(target: &Target, name: &str, selector: &BTreeMap<String, String>) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(target, name, &BTreeMap::new(), &BTreeMap::new()),
-        "spec": {
-            "type": "ClusterIP",
-            "selector": selector,
-            "ports": client_ports(target),
-        },
-    })
+    let spec = with(json!({ "type": "ClusterIP", "selector": selector }), [("ports", client_ports(target).into())]);
+    let metadata = metadata(target, name, &BTreeMap::new(), &BTreeMap::new());
+    with(json!({ "apiVersion": "v1", "kind": "Service" }), [("metadata", metadata), ("spec", spec)])
 }
 
 fn client_ports(target: &Target) -> Vec<Value> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crds::{UpdateStrategy, names};
 use serde_json::{Value, json};
 
-use super::{annotations, form, metadata, pod, selector, versioned};
+use super::{annotations, form, metadata, pod, selector, versioned, with};
 use crate::{observe::Observed, target::Target};
 
 pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, config: &BTreeMap<String, String>) -> Value {
@@ -13,7 +13,7 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
     let mut annotations = annotations(target);
     annotations.insert(names::ANNOTATION_POD_TEMPLATE.to_owned(), noted);
     let (when_deleted, when_scaled) = target.spec.storage.retention();
-    let mut spec = json!({
+    let spec = json!({
         "replicas": replicas,
         "serviceName": names::internal_service(target.name()),
         "selector": { "matchLabels": selector(target) },
@@ -21,9 +21,8 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
         "podManagementPolicy": "Parallel",
         "persistentVolumeClaimRetentionPolicy": { "whenDeleted": when_deleted, "whenScaled": when_scaled },
         "updateStrategy": update_strategy(target.spec.update_strategy),
-        "template": template,
-        "volumeClaimTemplates": [claim_template(target)],
     });
+    let mut spec = with(spec, [("template", template), ("volumeClaimTemplates", vec![claim_template(target)].into())]);
     // What nobody can change on a StatefulSet that exists stays as it is.
     if let Some(there) = &observed.stateful_set {
         let there = &there.body.spec;
@@ -37,12 +36,8 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
             spec[field] = value.clone();
         }
     }
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations),
-        "spec": spec,
-    })
+    let metadata = metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations);
+    with(json!({ "apiVersion": "apps/v1", "kind": "StatefulSet" }), [("metadata", metadata), ("spec", spec)])
 }
 
 /// Only where the user wants it so does Kubernetes replace pods: it knows nothing of primaries.

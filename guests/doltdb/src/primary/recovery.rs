@@ -1,16 +1,18 @@
-//! Roles that do not fit together although the servers answer: nobody is primary, several are, or the only one is of an earlier time.
+//! Roles that do not fit together although the servers answer: nobody is primary, several are, or the only one is of an earlier time, or of an
+//! earlier epoch than another was told.
 //!
 //! One of them may be made primary only if nothing can get lost by it. Anything less is told and left alone.
 
 use std::time::Duration;
 
 use dolt::Role;
+use sdk::Verdict;
 
 use super::{
     Reason, Situation, Step, Transition,
     content::{Standing, contents, standing},
     failover,
-    switchover::promote,
+    switchover::{SWITCH, promote},
 };
 
 /// How often servers are looked at that answer, and whose roles or data do not fit together.
@@ -62,6 +64,23 @@ pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
             }
         }
         _ => failover::leaderless(s),
+    }
+}
+
+/// Whether another server was told to be primary with a later epoch than this primary's. It may still hear of that, as what was told may be on its
+/// way for long.
+pub(super) fn is_surpassed(s: &Situation<'_>, leader: i32) -> bool {
+    s.server(leader).is_some_and(|server| server.report.epoch < s.target.recorded_epoch())
+}
+
+/// The primary goes on, above every epoch that another was told: so the others have heard of a later one, and nobody becomes primary with it.
+pub(super) fn surpassed(s: &Situation<'_>, leader: i32) -> Step {
+    let message = format!("{} stays primary, with a later epoch than any that another was told to be primary with", s.pod_name(leader));
+    Step {
+        verdict: Some((Verdict::no(SWITCH, message.clone()), false)),
+        leaderless: Some(message),
+        events: Vec::new(),
+        ..promote(s, recovery(s, leader, leader))
     }
 }
 

@@ -11,7 +11,7 @@ use crds::{ConditionStatus, names};
 use dolt::Role;
 use sdk::{Severity, Verdict};
 
-use super::{Act, Reason, Situation, Step, Transition, content::same, replication_on};
+use super::{Act, Reason, Situation, Step, Transition, content::same, recovery, replication_on};
 use crate::{server::Progress, update};
 
 /// How long a standby stays reserved before the primary steps down: its replication is seen to go on, and what routes connections has settled.
@@ -28,7 +28,7 @@ const DOOMED_PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const QUICKLY: Duration = Duration::from_millis(500);
 
 /// The condition's reason while a change is under way, and after it, as they have always been.
-const SWITCH: &str = "SwitchPrimary";
+pub(super) const SWITCH: &str = "SwitchPrimary";
 /// The condition that tells of it.
 pub(crate) const SWITCHED: &str = "PrimarySwitched";
 
@@ -36,6 +36,7 @@ pub(crate) const SWITCHED: &str = "PrimarySwitched";
 pub(super) fn led(s: &Situation<'_>, leader: i32) -> Step {
     match Transition::of(s.target) {
         Some(transition) if transition.reason == Reason::ReplicationOn && transition.to == leader => replication_on::finished(s, leader),
+        _ if recovery::is_surpassed(s, leader) => recovery::surpassed(s, leader),
         Some(transition) if transition.to == leader && transition.from == leader => rolled_back(s, leader, transition),
         Some(transition) if transition.to == leader => finished(s, &transition),
         Some(transition) if transition.from == leader => go_on(s, leader, transition),

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of what the objects mean; the controllers of the cluster are in `kube`.
 
+mod effects;
 mod fields;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -41,7 +42,7 @@ struct Kept {
 
 /// The objects.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Api {
+pub struct Api {
     objects: BTreeMap<ObjectKey, Kept>,
     version: u64,
     uids: u64,
@@ -51,7 +52,7 @@ pub(crate) struct Api {
 }
 
 /// A key.
-pub(crate) fn key(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
+pub fn key(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
     ObjectKey { api_version: api_version.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
 }
 
@@ -68,7 +69,8 @@ pub(crate) fn controller(body: &Value) -> Option<&str> {
 }
 
 impl Api {
-    pub(crate) fn get(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
+    /// An object, if it is there.
+    pub fn get(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
         self.objects.get(key).map(|kept| &kept.object)
     }
 
@@ -107,7 +109,7 @@ impl Api {
     }
 
     /// Creates an object, unless it exists. `at` is the time on the API server's clock.
-    pub(crate) fn create(&mut self, mut body: Value, at: u64) -> bool {
+    pub fn create(&mut self, mut body: Value, at: u64) -> bool {
         body["metadata"]["creationTimestamp"] = sdk::rfc3339(at).into();
         let key = key_of(&body);
         !self.objects.contains_key(&key) && self.commit(&key, body)
@@ -182,7 +184,7 @@ impl Api {
     }
 
     /// Changes an object in place. Gives whether it is different now.
-    pub(crate) fn modify(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Value)) -> bool {
+    pub fn modify(&mut self, key: &ObjectKey, change: impl FnOnce(&mut Value)) -> bool {
         let Some(kept) = self.objects.get(key) else { return false };
         let mut body = kept.object.body.clone();
         change(&mut body);
@@ -208,7 +210,7 @@ impl Api {
     }
 
     /// Deletes an object as [`Api::delete_within`] does, with the time that is usual.
-    pub(crate) fn delete(&mut self, key: &ObjectKey, uid: Option<&str>) -> bool {
+    pub fn delete(&mut self, key: &ObjectKey, uid: Option<&str>) -> bool {
         let Some(kept) = self.objects.get(key) else { return false };
         let header = &kept.object.header;
         if header.deleting || uid.is_some_and(|uid| uid != header.uid) {
@@ -232,7 +234,7 @@ impl Api {
     }
 
     /// Deletes what belongs to an owner that is gone. Gives whether anything did.
-    pub(crate) fn collect(&mut self) -> bool {
+    pub fn collect(&mut self) -> bool {
         let uids: std::collections::BTreeSet<&str> = self.objects.values().map(|kept| kept.object.header.uid.as_str()).collect();
         let orphans: Vec<ObjectKey> = self
             .objects

@@ -6,7 +6,7 @@ use std::{
 };
 
 use host::{cluster::Stored, gateway::ObjectKey};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     api::{controller, key},
@@ -27,7 +27,7 @@ impl World {
     fn run_stateful_set(&mut self, set_key: &ObjectKey, set: &Stored) {
         let spec = &set.body["spec"];
         let wanted = spec["replicas"].as_i64().unwrap_or(1);
-        let revision = revision(&spec["template"]);
+        let revision = self.revision(set);
         let pods: Vec<(i64, Arc<Stored>)> = self
             .api
             .all("Pod")
@@ -64,6 +64,18 @@ impl World {
             "updateRevision": revision,
         });
         self.api.modify(set_key, |body| body["status"] = status);
+    }
+
+    fn revision(&mut self, set: &Stored) -> String {
+        let known = self.revisions.get(&set.header.uid).filter(|(generation, _)| *generation == set.header.generation);
+        if let Some((_, revision)) = known {
+            return revision.clone();
+        }
+        let mut hasher = DefaultHasher::new();
+        set.body["spec"]["template"].hash(&mut hasher);
+        let revision = format!("{:010x}", hasher.finish() & 0xff_ffff_ffff);
+        self.revisions.insert(set.header.uid.clone(), (set.header.generation, revision.clone()));
+        revision
     }
 
     fn make_pod(&mut self, set: &Stored, ordinal: i64, revision: &str) {
@@ -113,10 +125,4 @@ impl World {
             }
         }
     }
-}
-
-fn revision(template: &Value) -> String {
-    let mut hasher = DefaultHasher::new();
-    template.hash(&mut hasher);
-    format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
 }

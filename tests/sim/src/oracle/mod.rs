@@ -1,6 +1,7 @@
 //! What must hold at every step, and what must hold once nothing goes wrong any more.
 
 mod accounts;
+mod detour;
 mod settled;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use host::{
 };
 use serde_json::Value as Json;
 
+pub(crate) use self::detour::Detour;
 use crate::{dolt::Role, world::World};
 
 /// For how long a server must have been within reach before it counts as one whose data an election has to respect, in milliseconds: a

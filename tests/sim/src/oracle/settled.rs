@@ -135,6 +135,9 @@ impl World {
             let message = format!("write {write}, acknowledged by {pod} at epoch {epoch}, is not on {primary} at the end");
             return self.violated("no-acknowledged-write-lost", message);
         }
+        if let Some(difference) = self.changed_by_detour() {
+            return self.violated("there-and-back", difference);
+        }
         if let Some(longest) = self.longest_gap.filter(|longest| self.client.longest_gap > *longest) {
             let message = format!("no write was acknowledged for {} ms, {longest} ms are enough", self.client.longest_gap);
             return self.violated("writes-go-on", message);
