@@ -99,9 +99,11 @@ impl Reconciler for DoltDBReconciler {
             return Ok(Plan::new());
         }
         let target = Target::of(request, &request.settings_as::<Settings>()?)?;
-        let (target, observed) = Observed::of(world, target)?;
+        let (target, mut observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
         let leadership = leadership(&target, &observed);
+        let servers = build::Servers::of(&target, &observed, &leadership);
+        observed.template_is_there = servers.are_specified();
 
         let kept = kept::kept(&target, &observed);
         let mut step = primary::decide(&Situation {
@@ -147,7 +149,7 @@ impl Reconciler for DoltDBReconciler {
             Some(stateful_set) => {
                 plan.delete_alone(stateful_set);
             }
-            None => build::children(&target, &observed, &gate, &leadership, settled, &mut plan),
+            None => build::children(&target, &observed, &gate, &leadership, settled, servers, &mut plan),
         }
         roles::label(&target, &observed, &leadership, step.reserved(), step.others_are_empty(), &mut plan);
         if let Replacement::Now(pod) = &replacement {

@@ -37,6 +37,8 @@ pub(crate) struct Observed {
     pub(crate) restore: Restore,
     /// The claims, where they have to grow.
     pub(crate) claims: Claims,
+    /// Whether the StatefulSet makes pods from the template that is wanted now: if not, what it calls its newest revision is about to be none.
+    pub(crate) template_is_there: bool,
     /// The StatefulSet's pods by ordinal.
     pub(crate) pods: Pods,
     /// What the servers in the started pods say, or why they don't.
@@ -141,6 +143,7 @@ impl Observed {
             restore: Restore::of(world, &target, stateful_set.is_none() && !released)?,
             released,
             claims,
+            template_is_there: true,
             servers: BTreeMap::new(),
             refusing: BTreeSet::new(),
             former_password: None,

@@ -160,12 +160,12 @@ fn all_know(target: &Target, observed: &Observed) -> bool {
         || (build::config_is_there(target, observed) && stale(target, observed).is_some_and(|stale| stale.is_empty()))
 }
 
-/// The pods that are not current by ordinal, of those that stay; none as long as the newest one is not known.
+/// The pods that are not current by ordinal, of those that stay; none as long as the newest revision is not known, or about to be another.
 fn stale(target: &Target, observed: &Observed) -> Option<Vec<i32>> {
     let set = observed.stateful_set.as_ref()?;
     let known = set.body.status.observed_generation >= set.header.generation && !set.body.status.update_revision.is_empty();
     let stays = |ordinal: &i32| *ordinal < target.replicas;
-    let counts = observed.is_as_specified(target) && known;
+    let counts = observed.is_as_specified(target) && observed.template_is_there && known;
     counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(target, observed, *ordinal)).collect())
 }
 

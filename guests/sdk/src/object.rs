@@ -1,5 +1,7 @@
 //! Objects: bodies as Rust types, references to them, owner references.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -19,24 +21,34 @@ impl<T: DeserializeOwned> TryFrom<&Object> for Typed<T> {
 
     fn try_from(object: &Object) -> Result<Self, Failure> {
         let header = object.header.clone();
-        // Most bodies fit, and have no null anywhere: they are read in one go.
-        let in_one_go = if object.body.contains("null") { None } else { serde_json::from_str(&object.body).ok() };
-        let body = in_one_go.map_or_else(|| serde_json::from_str(&object.body).map(without_nulls).and_then(serde_json::from_value), Ok);
-        let body = body.map_err(|error| Failure {
-            reason: "UnreadableObject".to_owned(),
-            message: format!("cannot read {} {}: {error}", header.kind, header.qualified_name()),
+        let body = without_nulls(&object.body).and_then(|body| serde_json::from_str(&body));
+        let body = body.map_err(|error| {
+            // Where it stands in a text that nobody sees helps nobody.
+            let error = error.to_string();
+            let why = error.rsplit_once(" at line ").map_or(error.as_str(), |(why, _)| why);
+            Failure {
+                reason: "UnreadableObject".to_owned(),
+                message: format!("cannot read {} {}: {why}", header.kind, header.qualified_name()),
+            }
         })?;
         Ok(Self { header, body })
     }
 }
 
-/// In Kubernetes a field that is null is a field that is not there. Types with defaults see no difference then.
-fn without_nulls(body: Value) -> Value {
+/// In Kubernetes a field that is null is a field that is not there. Types with defaults see no difference then. Most bodies have none.
+fn without_nulls(body: &str) -> Result<Cow<'_, str>, serde_json::Error> {
+    if !body.contains("null") {
+        return Ok(body.into());
+    }
+    Ok(serde_json::to_string(&pruned(serde_json::from_str(body)?))?.into())
+}
+
+fn pruned(body: Value) -> Value {
     match body {
         Value::Object(fields) => {
-            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, without_nulls(value))).collect()
+            fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key, pruned(value))).collect()
         }
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Value::Array(items) => items.into_iter().map(pruned).collect(),
         other => other,
     }
 }

@@ -450,13 +450,17 @@ fn resource(api_version: &str, kind: &str, plural: &str) -> Resource {
     }
 }
 
-async fn compare(namespace: &Namespace, resource: &Resource) -> Result<()> {
+/// Plays each script, and gives what each that fails says.
+async fn compare(namespace: &Namespace, resource: &Resource) -> Result<Vec<String>> {
+    let mut differences = Vec::new();
     for (number, (title, steps)) in scripts(&resource.kind).into_iter().enumerate() {
         let real = Real::new(namespace, resource)?;
         let mut both = Both { real, model: RefCell::default(), name: format!("s{number}") };
-        both.play(&steps).await.with_context(|| format!("{}: {title}", resource.kind))?;
+        if let Err(why) = both.play(&steps).await {
+            differences.push(format!("{}: {title}: {why:#}", resource.kind));
+        }
     }
-    Ok(())
+    Ok(differences)
 }
 
 #[tokio::test]
@@ -469,8 +473,10 @@ async fn the_model_of_the_api_server_does_what_the_api_server_does() -> Result<(
         let things = resource(&format!("{GROUP}/v1"), "Thing", "things");
         wait_for("the kind is served", MINUTE, async || Ok(Real::new(namespace, &things)?.get("none").await.map(drop)?)).await?;
         let compared = async {
-            compare(namespace, &resource("v1", "ConfigMap", "configmaps")).await?;
-            compare(namespace, &things).await
+            let differences =
+                [compare(namespace, &resource("v1", "ConfigMap", "configmaps")).await?, compare(namespace, &things).await?].concat();
+            ensure!(differences.is_empty(), "{}", differences.join("\n"));
+            Ok(())
         };
         let compared = compared.await;
         definitions.delete(&name, &DeleteParams::default()).await?;

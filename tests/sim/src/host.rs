@@ -1,6 +1,9 @@
 //! One life of the host: real controllers over the simulated world. What they remember dies with it.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use host::{
     cluster::Change,
@@ -130,7 +133,9 @@ impl Host {
     pub(crate) fn dispatch(&self, changes: Vec<Change>) {
         for change in changes {
             self.controllers.iter().filter(|c| c.reconciles(&change.object)).for_each(|c| c.wake(&change.object, Wake::Change));
-            let concerned = self.shared.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner).concerned(&change);
+            // In no order there, and in one here: the same schedule is the same run.
+            let concerned: BTreeSet<_> =
+                self.shared.index.lock().unwrap_or_else(PoisonError::into_inner).concerned(&change).into_iter().collect();
             for (_, object) in concerned {
                 self.controllers.iter().filter(|c| c.reconciles(&object)).for_each(|c| c.wake(&object, Wake::Change));
             }

@@ -24,8 +24,17 @@ pub(super) enum Form {
 const FORMS: [(Form, &str); 3] = [(Form::Plain, "1"), (Form::SelfFencing, "2"), (Form::AwsFiles, "3")];
 const NEWEST: Form = Form::AwsFiles;
 
-/// The template of the pods in the form that they should have, and the value of the StatefulSet's annotation.
-pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> (Value, String) {
+/// The template of the pods in the form that they should have.
+pub(super) struct Template {
+    /// The template.
+    pub(super) pods: Value,
+    /// The value of the StatefulSet's annotation.
+    pub(super) noted: String,
+    /// Whether the StatefulSet that is there has it.
+    pub(super) is_there: bool,
+}
+
+pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> Template {
     let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.annotation(names::ANNOTATION_POD_TEMPLATE));
     let kept = match noted {
         None => None,
@@ -36,15 +45,15 @@ pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> (V
         }
     };
     if let Some((form, before)) = kept {
-        let template = build(form);
-        let now = digest(&template);
+        let pods = build(form);
+        let now = digest(&pods);
         if before.is_none_or(|before| before == now) {
-            return (template, annotation(form, &now));
+            return Template { pods, noted: annotation(form, &now), is_there: true };
         }
     }
-    let template = build(NEWEST);
-    let now = digest(&template);
-    (template, annotation(NEWEST, &now))
+    let pods = build(NEWEST);
+    let now = digest(&pods);
+    Template { pods, noted: annotation(NEWEST, &now), is_there: false }
 }
 
 fn annotation(form: Form, digest: &str) -> String {

@@ -22,10 +22,37 @@ pub(crate) use probes::REFUSED;
 
 use crate::{observe::Observed, roles::Leadership, target::Target, update, validate::Gate};
 
+/// How the servers should run: their files, and the template of their pods.
+pub(crate) struct Servers {
+    config: BTreeMap<String, String>,
+    template: form::Template,
+}
+
+impl Servers {
+    pub(crate) fn of(target: &Target, observed: &Observed, leadership: &Leadership) -> Self {
+        let config = config::config(target, observed, update::configured(target, observed, leadership));
+        let template = stateful_set::template(target, observed, &config);
+        Self { config, template }
+    }
+
+    /// Whether the StatefulSet that is there makes pods from this template.
+    pub(crate) fn are_specified(&self) -> bool {
+        self.template.is_there
+    }
+}
+
 /// Plans all children as far as the gate allows.
 ///
 /// `settled` is whether no change of the primary is under way: one takes all servers that there are.
-pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leadership: &Leadership, settled: bool, plan: &mut Plan) {
+pub(crate) fn children(
+    target: &Target,
+    observed: &Observed,
+    gate: &Gate,
+    leadership: &Leadership,
+    settled: bool,
+    servers: Servers,
+    plan: &mut Plan,
+) {
     if matches!(gate, Gate::Closed(_)) {
         return;
     }
@@ -36,15 +63,15 @@ pub(crate) fn children(target: &Target, observed: &Observed, gate: &Gate, leader
     if !observed.foreign_service_account {
         plan.apply(&service_account::service_account(target));
     }
-    let config = config::config(target, observed, update::configured(target, observed, leadership));
-    plan.apply(&config::config_map(target, observed, &config));
+    plan.apply(&config::config_map(target, observed, &servers.config));
     if target.replicas > 1 {
         plan.apply(&pdb::pod_disruption_budget(target));
     }
     // A StatefulSet that is there already goes on being looked after, whatever is missing for another. One that is going is not written to.
     let going = observed.stateful_set.as_ref().is_some_and(|set| set.header.deleting);
     if !going && (*gate == Gate::Open || observed.stateful_set.is_some() || observed.released) {
-        plan.apply(&stateful_set::stateful_set(target, observed, update::replicas(target, observed, leadership, settled), &config));
+        let replicas = update::replicas(target, observed, leadership, settled);
+        plan.apply(&stateful_set::stateful_set(target, observed, replicas, servers.template));
     }
     for child in &observed.superfluous {
         plan.delete(child);

@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 use crds::{UpdateStrategy, names};
 use serde_json::{Value, json};
 
-use super::{annotations, form, metadata, pod, selector, versioned, with};
+use super::{
+    annotations,
+    form::{self, Template},
+    metadata, pod, selector, versioned, with,
+};
 use crate::{observe::Observed, target::Target};
 
-pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, config: &BTreeMap<String, String>) -> Value {
-    let (template, noted) = form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config, form));
+pub(super) fn template(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Template {
+    form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config, form))
+}
+
+pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, template: Template) -> Value {
     let mut annotations = annotations(target);
-    annotations.insert(names::ANNOTATION_POD_TEMPLATE.to_owned(), noted);
+    annotations.insert(names::ANNOTATION_POD_TEMPLATE.to_owned(), template.noted);
     let (when_deleted, when_scaled) = target.spec.storage.retention();
     let spec = json!({
         "replicas": replicas,
@@ -22,7 +29,7 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
         "persistentVolumeClaimRetentionPolicy": { "whenDeleted": when_deleted, "whenScaled": when_scaled },
         "updateStrategy": update_strategy(target.spec.update_strategy),
     });
-    let mut spec = with(spec, [("template", template), ("volumeClaimTemplates", vec![claim_template(target)].into())]);
+    let mut spec = with(spec, [("template", template.pods), ("volumeClaimTemplates", vec![claim_template(target)].into())]);
     // What nobody can change on a StatefulSet that exists stays as it is.
     if let Some(there) = &observed.stateful_set {
         let there = &there.body.spec;

@@ -34,25 +34,27 @@ fn overlay_conditions(to: &mut Value, from: &Value) {
     }
 }
 
-/// Takes out of `body` what `before` has and `now` has not.
-pub(super) fn remove_absent(body: &mut Value, before: &Value, now: &Value) {
+/// Takes out of `body` what `before` has and `now` has not, but for what others have applied as well.
+pub(super) fn remove_absent(body: &mut Value, before: &Value, now: &Value, others: &[&Value]) {
     let (Some(body), Some(before)) = (body.as_object_mut(), before.as_object()) else { return };
     for (name, value) in before {
         let left = now.get(name);
+        let others: Vec<&Value> = others.iter().filter_map(|other| other.get(name)).collect();
         match (body.get_mut(name), value) {
             (None, _) => {}
             (Some(there), Value::Object(_)) => {
-                remove_absent(there, value, left.unwrap_or(&Value::Null));
-                if left.is_none() && there.as_object().is_some_and(serde_json::Map::is_empty) {
+                remove_absent(there, value, left.unwrap_or(&Value::Null), &others);
+                if left.is_none() && others.is_empty() && there.as_object().is_some_and(serde_json::Map::is_empty) {
                     body.remove(name);
                 }
             }
             (Some(Value::Array(there)), Value::Array(conditions)) if name == "conditions" => {
                 let still = left.and_then(Value::as_array).cloned().unwrap_or_default();
                 let has = |list: &[Value], c: &Value| list.iter().any(|other| other["type"] == c["type"]);
-                there.retain(|c| !has(conditions, c) || has(&still, c));
+                let others: Vec<&[Value]> = others.iter().filter_map(|other| other.as_array()).map(Vec::as_slice).collect();
+                there.retain(|c| !has(conditions, c) || has(&still, c) || others.iter().any(|other| has(other, c)));
             }
-            (Some(_), _) if left.is_none() => drop(body.remove(name)),
+            (Some(_), _) if left.is_none() && others.is_empty() => drop(body.remove(name)),
             (Some(_), _) => {}
         }
     }
@@ -69,7 +71,7 @@ mod tests {
         let before = json!({"spec": {"a": 1, "b": {"c": 2}}, "list": [1, 2]});
         let now = json!({"spec": {"a": 3}});
         let mut body = json!({"spec": {"a": 1, "b": {"c": 2, "other": 4}}, "list": [1, 2], "status": {"x": 1}});
-        remove_absent(&mut body, &before, &now);
+        remove_absent(&mut body, &before, &now, &[]);
         overlay(&mut body, &now);
         assert_eq!(body, json!({"spec": {"a": 3, "b": {"other": 4}}, "status": {"x": 1}}));
     }
@@ -78,7 +80,7 @@ mod tests {
     fn conditions_of_others_stay() {
         let mut body = json!({"conditions": [{"type": "A", "x": 1}, {"type": "Host", "x": 1}]});
         let now = json!({"conditions": [{"type": "B", "x": 2}]});
-        remove_absent(&mut body, &json!({"conditions": [{"type": "A", "x": 1}]}), &now);
+        remove_absent(&mut body, &json!({"conditions": [{"type": "A", "x": 1}]}), &now, &[]);
         overlay(&mut body, &now);
         assert_eq!(body, json!({"conditions": [{"type": "Host", "x": 1}, {"type": "B", "x": 2}]}));
     }

@@ -133,7 +133,9 @@ impl Api {
             Some(kept) => kept.object.body.clone(),
         };
         if let Some(before) = there.and_then(|kept| kept.applied.get(&place)) {
-            fields::remove_absent(&mut next, before, &body);
+            let others: Vec<&Value> =
+                there.iter().flat_map(|kept| &kept.applied).filter(|(by, _)| **by != place).map(|(_, applied)| &**applied).collect();
+            fields::remove_absent(&mut next, before, &body, &others);
         }
         fields::overlay(&mut next, &body);
         if let Some(kept) = there

@@ -6,7 +6,10 @@ mod kubelet;
 mod services;
 mod stateful_sets;
 
-pub(crate) use self::kubelet::{PodRun, PodStep};
+pub(crate) use self::{
+    kubelet::{PodRun, PodStep},
+    stateful_sets::revision,
+};
 use crate::world::{Event, World};
 
 impl World {

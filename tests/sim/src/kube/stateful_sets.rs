@@ -71,9 +71,7 @@ impl World {
         if let Some((_, revision)) = known {
             return revision.clone();
         }
-        let mut hasher = DefaultHasher::new();
-        set.body["spec"]["template"].hash(&mut hasher);
-        let revision = format!("{:010x}", hasher.finish() & 0xff_ffff_ffff);
+        let revision = revision(set);
         self.revisions.insert(set.header.uid.clone(), (set.header.generation, revision.clone()));
         revision
     }
@@ -125,4 +123,11 @@ impl World {
             }
         }
     }
+}
+
+/// The revision of the template that a StatefulSet has now, whether or not its controller has seen it.
+pub(crate) fn revision(set: &Stored) -> String {
+    let mut hasher = DefaultHasher::new();
+    set.body["spec"]["template"].hash(&mut hasher);
+    format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
 }

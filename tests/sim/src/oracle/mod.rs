@@ -248,8 +248,8 @@ impl World {
     fn needless_restart(&self, pod: &ObjectKey) -> Option<String> {
         let object = self.api.get(pod)?;
         let set = self.api.all("StatefulSet").find(|(_, set)| crate::api::controller(&object.body) == Some(&set.header.uid))?.1;
-        let current = &set.body["status"]["updateRevision"];
-        let outdated = object.body["metadata"]["labels"]["controller-revision-hash"] != *current;
+        let current = crate::kube::revision(set);
+        let outdated = object.body["metadata"]["labels"]["controller-revision-hash"] != current;
         let out_of_reach = self.reachable.get(&pod.name).is_none_or(|since| self.now - since < REACH);
         let old = self.dolt.state(&pod.name).is_some_and(|(role, epoch)| role != Role::Standby && epoch < self.oracle.recorded);
         let touched = self.oracle.touched.contains(&pod.name);
