@@ -329,10 +329,13 @@ impl Performer {
     }
 }
 
-/// A patch of this version of an object and of no other. With a uid the API server makes no new object where this one is gone.
+/// A patch of this version of an object and of no other. With a uid, its own if it has one, the API server makes no new object where this one is
+/// gone.
 fn on_version(mut patch: Value, known: Option<&Stored>) -> Value {
     if let Some(known) = known {
-        patch["metadata"]["uid"] = known.header.uid.as_str().into();
+        if patch["metadata"]["uid"].is_null() {
+            patch["metadata"]["uid"] = known.header.uid.as_str().into();
+        }
         patch["metadata"]["resourceVersion"] = known.header.resource_version.as_str().into();
     }
     patch

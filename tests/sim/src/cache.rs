@@ -51,7 +51,7 @@ impl Cache {
         let (objects, from) = api.earlier(stale);
         let mut cache = Self::default();
         for (key, object) in objects {
-            cache.put(&Change { version: object.version(), key, object: Some(object) });
+            cache.put(&Change { version: object.version(), key, object: Some(object), is_new: false });
         }
         (cache, from)
     }

@@ -523,7 +523,7 @@ impl World {
         let key = ObjectKey::from(object);
         let live = self.api.get(&key).cloned();
         if let Some(live) = &live {
-            self.cache_of_mut(replica).put(&Change { version: live.version(), key, object: Some(live.clone()) });
+            self.cache_of_mut(replica).put(&Change { version: live.version(), key, object: Some(live.clone()), is_new: false });
         }
         live
     }

@@ -52,7 +52,9 @@ pub struct Outcome {
 
 /// Plays a schedule.
 pub fn run(schedule: &Schedule, options: &Options) -> Outcome {
-    let world = to_the_end(schedule, options);
+    let mut world = to_the_end(schedule, options);
+    let churn = world.needless_churn(schedule, options);
+    world.oracle.violation = world.oracle.violation.or(churn);
     Outcome {
         effects: world.faults.effects,
         time: world.now,

@@ -60,6 +60,17 @@ pub(super) fn remove_absent(body: &mut Value, before: &Value, now: &Value, other
     }
 }
 
+/// Whether two bodies have the same fields, whatever their values.
+pub(super) fn are_the_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len() && one.iter().all(|(name, value)| other.get(name).is_some_and(|other| are_the_same(value, other)))
+        }
+        (Value::Object(_), _) | (_, Value::Object(_)) => false,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

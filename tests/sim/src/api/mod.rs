@@ -31,6 +31,8 @@ pub(crate) struct Change {
     pub(crate) key: ObjectKey,
     /// None where the object is gone.
     pub(crate) object: Option<Arc<Stored>>,
+    /// Whether there was none before.
+    pub(crate) is_new: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -129,7 +131,7 @@ impl Api {
         let mut next = match there {
             None if !part.is_empty() || !uid.is_empty() => return Err(not_found(key)),
             None => json!({"apiVersion": key.api_version, "kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace}}),
-            Some(kept) if !uid.is_empty() && kept.object.header.uid != uid => return Err(conflict(key, "the uid is another")),
+            Some(kept) if !uid.is_empty() && kept.object.header.uid != uid => return Err(invalid(key, "the uid is another")),
             Some(kept) => kept.object.body.clone(),
         };
         if let Some(before) = there.and_then(|kept| kept.applied.get(&place)) {
@@ -147,7 +149,9 @@ impl Api {
             let message = format!("StatefulSet {}: spec.{field}: updates to it are forbidden", key.name);
             return Err(Refusal { kind: FailureKind::Invalid, message });
         }
-        let changed = self.commit(key, next);
+        let owned_before = there.and_then(|kept| kept.applied.get(&place)).is_some_and(|before| fields::are_the_same(before, &body));
+        // Who owns which field is a part of the object, too, though nobody here gets to see it.
+        let changed = self.commit(key, next) || (!owned_before && self.touch(key));
         if let Some(kept) = self.objects.get_mut(key) {
             kept.applied.insert(place, Arc::new(body));
         }
@@ -177,6 +181,9 @@ impl Api {
         };
         let mut body = kept.object.body.clone();
         let there = body.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+        if there.iter().any(|there| there == name) == present {
+            return Ok(false);
+        }
         let mut names: Vec<Value> = there.into_iter().filter(|there| there != name).collect();
         if present {
             names.push(name.into());
@@ -222,7 +229,12 @@ impl Api {
         if key.kind != "Pod" && !held {
             return self.remove(key);
         }
-        self.modify(key, |body| body["metadata"]["deletionTimestamp"] = DELETED_AT.into())
+        self.modify(key, |body| {
+            body["metadata"]["deletionTimestamp"] = DELETED_AT.into();
+            if let Some(generation) = body["metadata"]["generation"].as_u64() {
+                body["metadata"]["generation"] = (generation + 1).into();
+            }
+        })
     }
 
     /// Takes an object away.
@@ -230,7 +242,7 @@ impl Api {
         let gone = self.objects.remove(key).is_some();
         if gone {
             self.version += 1;
-            self.history.push(Change { version: self.version, key: key.clone(), object: None });
+            self.history.push(Change { version: self.version, key: key.clone(), object: None, is_new: false });
         }
         gone
     }
@@ -245,6 +257,13 @@ impl Api {
             .map(|(key, _)| key.clone())
             .collect();
         orphans.iter().filter(|key| self.delete(key, None)).count() > 0
+    }
+
+    /// The same object, as the next version.
+    fn touch(&mut self, key: &ObjectKey) -> bool {
+        let Some(mut body) = self.objects.get(key).map(|kept| kept.object.body.clone()) else { return false };
+        body["metadata"]["resourceVersion"] = Value::Null;
+        self.commit(key, body)
     }
 
     /// Keeps a body, if it is different, as the next version.
@@ -270,7 +289,7 @@ impl Api {
         let released = object.header.deleting
             && key.kind != "Pod"
             && object.body.pointer("/metadata/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
-        self.history.push(Change { version: self.version, key: key.clone(), object: Some(object.clone()) });
+        self.history.push(Change { version: self.version, key: key.clone(), object: Some(object.clone()), is_new: before.is_none() });
         match self.objects.get_mut(key) {
             Some(kept) => kept.object = object,
             None => drop(self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() })),
@@ -301,6 +320,10 @@ fn header(key: &ObjectKey, body: &Value) -> Header {
 
 fn not_found(key: &ObjectKey) -> Refusal {
     Refusal { kind: FailureKind::NotFound, message: format!("{key} is not found") }
+}
+
+fn invalid(key: &ObjectKey, why: &str) -> Refusal {
+    Refusal { kind: FailureKind::Invalid, message: format!("{key}: {why}") }
 }
 
 fn conflict(key: &ObjectKey, why: &str) -> Refusal {

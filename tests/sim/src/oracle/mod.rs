@@ -1,6 +1,7 @@
 //! What must hold at every step, and what must hold once nothing goes wrong any more.
 
 mod accounts;
+mod churn;
 mod detour;
 mod settled;
 
@@ -45,6 +46,8 @@ pub struct Violation {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Oracle {
     pub(crate) violation: Option<Violation>,
+    /// What has come and gone.
+    churn: churn::Churn,
     /// Servers that have become primary, by epoch.
     promoted: BTreeMap<u64, String>,
     /// Writes that are in what a replaced primary has kept.
@@ -83,6 +86,7 @@ impl Oracle {
         self.on_servers.begin_again(false);
         self.settled = None;
         self.touched.clear();
+        self.churn = churn::Churn::default();
     }
 }
 
@@ -173,6 +177,7 @@ impl World {
     /// Whatever changes in the API server.
     pub(crate) fn on_change(&mut self, at: usize) {
         let Some(change) = self.api.change(at).cloned() else { return };
+        self.oracle.churn.count(&change);
         match (change.key.kind.as_str(), &change.object) {
             ("PersistentVolumeClaim", None) if !self.may_lose_claims() => {
                 self.violated("no-claim-deleted", format!("{} is gone", change.key.name));

@@ -1,0 +1,74 @@
+//! What comes and goes: as long as only the operator is disturbed, no more objects are made and deleted than when nothing goes wrong.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use crate::{
+    api::Change,
+    oracle::Violation,
+    run::{Options, to_the_end},
+    scenario::Scenario,
+    schedule::{Schedule, Trouble},
+    world::World,
+};
+
+/// How many objects of each kind have been made, and how many have gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Churn(BTreeMap<String, [usize; 2]>);
+
+impl Churn {
+    pub(super) fn count(&mut self, change: &Change) {
+        let gone = change.object.is_none();
+        if change.is_new || gone {
+            self.0.entry(change.key.kind.clone()).or_default()[usize::from(gone)] += 1;
+        }
+    }
+
+    /// Of what there was more than in another run.
+    fn beyond(&self, other: &Self) -> Option<String> {
+        let more = |(kind, now): (&String, &[usize; 2])| {
+            let then = other.0.get(kind).copied().unwrap_or_default();
+            let what = ["were made", "went"].into_iter().zip(now.iter().zip(&then)).find(|(_, (now, then))| now > then);
+            what.map(|(what, (now, then))| format!("{now} objects of kind {kind} {what}, and {then} where nothing goes wrong"))
+        };
+        self.0.iter().find_map(more)
+    }
+}
+
+impl Trouble {
+    /// Whether it is one of the operator alone, and short enough that it does nothing else in the end than without.
+    fn is_of_the_operator(&self) -> bool {
+        match self {
+            Self::CrashBefore(down) | Self::CrashAfter(down) | Self::Restart { down, .. } => *down < 3_000,
+            Self::Refuse | Self::LoseAnswer | Self::Swap | Self::ClockJump(_) => true,
+            _ => false,
+        }
+    }
+}
+
+impl World {
+    /// What there was more of than in the same run without faults.
+    pub(crate) fn needless_churn(&self, schedule: &Schedule, options: &Options) -> Option<Violation> {
+        let disturbed = !schedule.faults.is_empty() && schedule.faults.iter().all(|fault| fault.what.is_of_the_operator());
+        if !disturbed || options.mutant.is_some() || self.oracle.violation.is_some() {
+            return None;
+        }
+        let message = self.oracle.churn.beyond(&without_faults(schedule))?;
+        Some(Violation { oracle: "no-more-than-without", message })
+    }
+}
+
+/// What comes and goes where nothing goes wrong. Played once for each scenario and seed.
+fn without_faults(schedule: &Schedule) -> Arc<Churn> {
+    static KNOWN: OnceLock<Mutex<BTreeMap<(Scenario, u64), Arc<Churn>>>> = OnceLock::new();
+    let known = KNOWN.get_or_init(Mutex::default);
+    let place = (schedule.scenario, schedule.seed);
+    if let Some(churn) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {
+        return churn.clone();
+    }
+    let churn = Arc::new(to_the_end(&Schedule::quiet(schedule.scenario, schedule.seed), &Options::default()).oracle.churn);
+    known.lock().unwrap_or_else(PoisonError::into_inner).insert(place, churn.clone());
+    churn
+}
