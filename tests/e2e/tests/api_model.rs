@@ -371,11 +371,14 @@ impl Both<'_> {
             if let Of(name) = step {
                 self.name = self.named(name);
                 (real, model) = (Seen::default(), Seen::default());
-            } else {
-                let (came, modelled) = self.step(step, &real, &model).await.with_context(|| format!("step {at}"))?;
-                if came != modelled {
-                    differences.push(format!("step {at} came to {came:?}, and in the model to {modelled:?}"));
-                }
+                // What belongs to nobody may be gone already.
+                real.take(self.real.get(&self.name).await?);
+                model.take(self.model.borrow().get(&self.key()).cloned());
+                continue;
+            }
+            let (came, modelled) = self.step(step, &real, &model).await.with_context(|| format!("step {at}"))?;
+            if came != modelled {
+                differences.push(format!("step {at} came to {came:?}, and in the model to {modelled:?}"));
             }
             real.take(self.real.get(&self.name).await?);
             model.take(self.model.borrow().get(&self.key()).cloned());

@@ -33,6 +33,9 @@ impl Api {
                 let status: Value = serde_json::from_str(status).map_err(invalid)?;
                 self.apply(&manager, &subject.object, &subject.uid, &json!({ "status": status }), "status").map_err(refused)?
             }
+            Effect::Delete(deletion) if self.get(&ObjectKey::from(&deletion.object)).is_some_and(|live| live.header.uid != deletion.uid) => {
+                return Err(failed(FailureKind::Conflict, format!("{}: the uid is another", deletion.object.name)));
+            }
             Effect::Delete(deletion) => {
                 let grace = serde_json::to_value(deletion).ok().and_then(|deletion| deletion["grace"].as_u64());
                 self.delete_within(&ObjectKey::from(&deletion.object), &deletion.uid, grace)

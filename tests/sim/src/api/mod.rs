@@ -162,7 +162,7 @@ impl Api {
     pub(crate) fn label(&mut self, key: &ObjectKey, uid: &str, labels: &[(String, Option<String>)]) -> Result<bool, Refusal> {
         let kept = self.objects.get(key).ok_or_else(|| not_found(key))?;
         if kept.object.header.uid != uid {
-            return Err(conflict(key, "the uid is another"));
+            return Err(invalid(key, "the uid is another"));
         }
         let mut body = kept.object.body.clone();
         for (name, value) in labels {
@@ -325,7 +325,4 @@ fn not_found(key: &ObjectKey) -> Refusal {
 fn invalid(key: &ObjectKey, why: &str) -> Refusal {
     Refusal { kind: FailureKind::Invalid, message: format!("{key}: {why}") }
 }
-
-fn conflict(key: &ObjectKey, why: &str) -> Refusal {
-    Refusal { kind: FailureKind::Conflict, message: format!("{key}: {why}") }
 }
