@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crds::names;
 use dolt::{Role, role_statement};
-use sdk::{Header, Level, Query, Severity, Timestamp, Verdict};
+use sdk::{Header, Level, Query, Severity, SqlErrorKind, Timestamp, Verdict};
 
 use super::{
     Act, Reason, Situation, Step, Transition,
@@ -113,21 +113,28 @@ fn follow(s: &Situation<'_>, primary: i32, elected: &Elected) -> Step {
                 look_again: Some(left),
                 ..Step::wait(FAILOVER, format!("{name} is gone: its server gets {} ms to end", VANISHED.as_millis()), left)
             },
-            None if answers(s, primary) => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
+            None if is_back(s, primary, candidate) => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
             None => take_over(s, primary, candidate, format!("{name} has ended{words}"), None),
         },
     }
 }
 
-/// Whether a server whose container has ended answers all the same: what is known of pods is always a little old, and it may be back.
-fn answers(s: &Situation<'_>, primary: i32) -> bool {
-    s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) && says_something(s, primary)
+/// Whether a server whose container has ended may be back: what is known of pods is always a little old. Where nothing answers, not even that nobody
+/// listens, its successor would still hear from it.
+fn is_back(s: &Situation<'_>, primary: i32, candidate: i32) -> bool {
+    if !s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) {
+        return false;
+    }
+    match last_question(s, primary) {
+        Ok(()) => true,
+        Err(kind) => kind == SqlErrorKind::Timeout && matches!(heard_of(s, &[candidate]).as_slice(), [Ok(Some(ago))] if *ago < UNHEARD),
+    }
 }
 
-fn says_something(s: &Situation<'_>, primary: i32) -> bool {
+fn last_question(s: &Situation<'_>, primary: i32) -> Result<(), SqlErrorKind> {
     let endpoint = s.target.servers.pod(primary);
     let query = Query { endpoint, database: None, statements: vec![role_statement()], deadline: LAST_QUESTION, max_rows: 1 };
-    s.world.query(&[query]).pop().is_some_and(|answer| answer.is_ok())
+    s.world.query(&[query]).pop().unwrap_or_else(|| Ok(Vec::new())).map(drop).map_err(|error| error.kind)
 }
 
 /// Since when the primary's pod is gone, and when to look again whether its server still runs; none where the container is known to have
@@ -300,7 +307,7 @@ fn has_fenced_itself(s: &Situation<'_>, primary: i32, after: Option<u64>) -> Res
             None => return Err(format!("{} has not heard from it since its own start", s.pod_name(*ordinal))),
         }
     }
-    if says_something(s, primary) {
+    if last_question(s, primary).is_ok() {
         return Err("its server still answers".to_owned());
     }
     Ok(after)
