@@ -33,7 +33,9 @@ impl Api {
                 let status: Value = serde_json::from_str(status).map_err(invalid)?;
                 self.apply(&manager, &subject.object, &subject.uid, &json!({ "status": status }), "status").map_err(refused)?
             }
-            Effect::Delete(deletion) if self.get(&ObjectKey::from(&deletion.object)).is_some_and(|live| live.header.uid != deletion.uid) => {
+            Effect::Delete(deletion)
+                if self.get(&ObjectKey::from(&deletion.object)).is_some_and(|live| live.header.uid != deletion.uid) =>
+            {
                 return Err(failed(FailureKind::Conflict, format!("{}: the uid is another", deletion.object.name)));
             }
             Effect::Delete(deletion) => {

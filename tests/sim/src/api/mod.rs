@@ -325,4 +325,3 @@ fn not_found(key: &ObjectKey) -> Refusal {
 fn invalid(key: &ObjectKey, why: &str) -> Refusal {
     Refusal { kind: FailureKind::Invalid, message: format!("{key}: {why}") }
 }
-}
