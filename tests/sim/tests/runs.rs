@@ -132,9 +132,11 @@ fn a_swapped_module_decides_from_the_next_round_on() {
     assert!(outcome.violation.is_none(), "{:?}", outcome.violation);
 }
 
-#[test]
-fn a_schedule_is_one_run() {
-    let schedule = Schedule::random(Scenario::Switchover3, 7);
+#[rstest]
+#[case::of_one_object(Scenario::Switchover3)]
+#[case::of_several(Scenario::ThereAndBack2)]
+fn a_schedule_is_one_run(#[case] scenario: Scenario) {
+    let schedule = Schedule::random(scenario, 7);
     let traced = Options { trace: true, ..PLAIN };
     let (one, other) = (run(&schedule, &traced), run(&schedule, &traced));
     assert!(!one.trace.is_empty());
