@@ -62,7 +62,8 @@ impl World {
 
 /// What comes and goes where nothing goes wrong. Played once for each scenario and seed.
 fn without_faults(schedule: &Schedule) -> Arc<Churn> {
-    static KNOWN: OnceLock<Mutex<BTreeMap<(Scenario, u64), Arc<Churn>>>> = OnceLock::new();
+    type Known = BTreeMap<(Scenario, u64), Arc<Churn>>;
+    static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
     let known = KNOWN.get_or_init(Mutex::default);
     let place = (schedule.scenario, schedule.seed);
     if let Some(churn) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {

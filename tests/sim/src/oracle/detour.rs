@@ -76,10 +76,9 @@ impl World {
                     body["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
                 }
                 for (place, label) in [("/metadata/labels", names::LABEL_CLUSTER_ROLE), ("/spec/selector", names::LABEL_POD_NAME)] {
-                    if let Some(labels) = body.pointer_mut(place).and_then(Value::as_object_mut).filter(|_| key.kind != "StatefulSet") {
-                        if key.kind == "Service" || label == names::LABEL_CLUSTER_ROLE {
-                            labels.remove(label);
-                        }
+                    let is_left_out = key.kind != "StatefulSet" && (key.kind == "Service" || label == names::LABEL_CLUSTER_ROLE);
+                    if let Some(labels) = body.pointer_mut(place).and_then(Value::as_object_mut).filter(|_| is_left_out) {
+                        labels.remove(label);
                     }
                 }
                 (key.clone(), body)
