@@ -113,21 +113,34 @@ fn follow(s: &Situation<'_>, primary: i32, elected: &Elected) -> Step {
                 look_again: Some(left),
                 ..Step::wait(FAILOVER, format!("{name} is gone: its server gets {} ms to end", VANISHED.as_millis()), left)
             },
-            None if is_back(s, primary, candidate) => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
-            None => take_over(s, primary, candidate, format!("{name} has ended{words}"), None),
+            None => match last_look(s, primary, candidate) {
+                Look::Back => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
+                Look::Ended => take_over(s, primary, candidate, format!("{name} has ended{words}"), None),
+                Look::Unknown(pod) => take_over(s, primary, candidate, format!("{name} has ended{words}, and cannot be reached"), Some(pod)),
+            },
         },
     }
 }
 
-/// Whether a server whose container has ended may be back: what is known of pods is always a little old. Where nothing answers, not even that nobody
-/// listens, its successor would still hear from it.
-fn is_back(s: &Situation<'_>, primary: i32, candidate: i32) -> bool {
-    if !s.observed.pods.get(&primary).is_some_and(|pod| pod.body.has_ended()) {
-        return false;
-    }
+/// What is seen of a server whose container has ended: what is known of pods is always a little old, and it may run again.
+enum Look {
+    /// It is there.
+    Back,
+    /// It is not.
+    Ended,
+    /// Nothing answers, not even that nobody listens: it may be back and cut off, so its pod is fenced.
+    Unknown(Header),
+}
+
+fn last_look(s: &Situation<'_>, primary: i32, candidate: i32) -> Look {
+    let Some(pod) = s.observed.pods.get(&primary).filter(|pod| pod.body.has_ended()) else { return Look::Ended };
     match last_question(s, primary) {
-        Ok(()) => true,
-        Err(kind) => kind == SqlErrorKind::Timeout && matches!(heard_of(s, &[candidate]).as_slice(), [Ok(Some(ago))] if *ago < UNHEARD),
+        Ok(()) => Look::Back,
+        Err(SqlErrorKind::Timeout) => match heard_of(s, &[candidate]).as_slice() {
+            [Ok(Some(ago))] if *ago < UNHEARD => Look::Back,
+            _ => Look::Unknown(pod.header.clone()),
+        },
+        Err(_) => Look::Ended,
     }
 }
 
