@@ -1,8 +1,6 @@
 //! The check of a whole plan against the grant, before its first effect.
 
-use std::{borrow::Cow, collections::HashMap};
-
-use serde_json::value::RawValue;
+use serde_json::Value as Json;
 
 use super::grant::Reach;
 use crate::{
@@ -72,7 +70,11 @@ fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), St
         }
         Effect::Finalizer(finalizer) if finalizer.name.contains('/') => Ok(()),
         Effect::Finalizer(finalizer) => Err(format!("finalizer {:?} has no domain", finalizer.name)),
-        Effect::Status(status) => fields(status).map(drop).map_err(|e| format!("the status is not a JSON object: {e}")),
+        Effect::Status(status) => match serde_json::from_str(status) {
+            Ok(Json::Object(_)) => Ok(()),
+            Ok(_) => Err("the status is not a JSON object".into()),
+            Err(e) => Err(format!("the status is not JSON: {e}")),
+        },
         Effect::Sql(execution) => executes(execution, subject, reach),
         Effect::Start(Task { name, execution }) => {
             named(name)?;
@@ -129,27 +131,16 @@ fn identified(uid: &str) -> Result<(), String> {
 
 /// The body must be of the object that the effect names: the check of the name would be worth nothing otherwise.
 fn describes(body: &str, object: &ObjectRef) -> Result<(), String> {
-    let body = fields(body).map_err(|e| format!("the body is not a JSON object: {e}"))?;
-    let metadata = body.get("metadata").and_then(|metadata| fields(metadata.get()).ok()).unwrap_or_default();
+    let body: Json = serde_json::from_str(body).map_err(|e| format!("the body is not JSON: {e}"))?;
+    let at = |pointer: &str| body.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     let pairs = [
-        ("apiVersion", text(&body, "apiVersion"), &object.api_version),
-        ("kind", text(&body, "kind"), &object.kind),
-        ("metadata.name", text(&metadata, "name"), &object.name),
-        ("metadata.namespace", text(&metadata, "namespace"), &object.namespace),
+        ("apiVersion", at("/apiVersion"), object.api_version.as_str()),
+        ("kind", at("/kind"), &object.kind),
+        ("metadata.name", at("/metadata/name"), &object.name),
+        ("metadata.namespace", at("/metadata/namespace"), &object.namespace),
     ];
-    match pairs.into_iter().find(|(_, has, wants)| has != *wants) {
+    match pairs.into_iter().find(|(_, has, wants)| has != wants) {
         Some((field, has, wants)) => Err(format!("{field} of the body is {has:?}, the effect says {wants:?}")),
         None => Ok(()),
     }
-}
-
-/// The fields of a JSON object, each as it is written: of a body that may be long, few are looked at.
-type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
-
-fn fields(object: &str) -> Result<Fields<'_>, serde_json::Error> {
-    serde_json::from_str(object)
-}
-
-fn text(fields: &Fields<'_>, name: &str) -> String {
-    fields.get(name).and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
 }

@@ -116,7 +116,9 @@ fn follow(s: &Situation<'_>, primary: i32, elected: &Elected) -> Step {
             None => match last_look(s, primary, candidate) {
                 Look::Back => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
                 Look::Ended => take_over(s, primary, candidate, format!("{name} has ended{words}"), None),
-                Look::Unknown(pod) => take_over(s, primary, candidate, format!("{name} has ended{words}, and cannot be reached"), Some(pod)),
+                Look::Unknown(pod) => {
+                    take_over(s, primary, candidate, format!("{name} has ended{words}, and cannot be reached"), Some(pod))
+                }
             },
         },
     }

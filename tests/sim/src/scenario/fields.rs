@@ -140,7 +140,7 @@ mod tests {
     #[case("DoltDB", "replication/primary/failoverDelay", json!({"replication": {"primary": {"failoverDelay": "17s"}}}))]
     #[case("DoltDB", "podAnnotations", json!({"podAnnotations": {"example.com/one": "other"}}))]
     #[case("DoltDB", "imagePullSecrets/[]/name", json!({"imagePullSecrets": [{"name": "other"}]}))]
-    #[case("DoltDB", "server/mcpServer/passwordSecretKeyRef/key", json!({"server": {"mcpServer": {"passwordSecretKeyRef": {"key": "other", "name": "other"}}}}))]
+    #[case("DoltDB", "server/mcpServer/passwordSecretKeyRef/key", json!({"server": {"mcpServer": {"passwordSecretKeyRef": {"key": "other"}}}}))]
     #[case("Database", "systemBranches/[]", json!({"systemBranches": ["other"]}))]
     fn a_field_has_a_value_of_its_schema(#[case] kind: &str, #[case] path: &str, #[case] spec: Value) {
         let field = Field::all().iter().find(|field| field.kind == kind && field.path.join("/") == path).unwrap();
