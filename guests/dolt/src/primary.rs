@@ -113,6 +113,12 @@ impl Primary {
         }
     }
 
+    /// Writes the accounts to the disk. What a server could not write, for want of room, it has changed in memory all the same, and forgets again
+    /// when it ends: nothing but this tells one from the other.
+    pub fn keeping_accounts(&self) -> Execution {
+        self.execution(None, vec![sql!("FLUSH PRIVILEGES")])
+    }
+
     /// Statements about an account. They run only where the server is primary and has exactly this account.
     pub fn execution_on(&self, account: &Account, statements: Vec<Statement>) -> Execution {
         let [name, host] = account.arguments();

@@ -37,6 +37,9 @@ pub(crate) fn finalize(round: &Round<'_>, grant: &Typed<Grant>, mut given: Holdi
         Err(error) => return round.blocked(&round.unreadable(error), status(&given)),
     };
     let taking = others::not_theirs(round.world, &target, grant, held(&given, &observed))?;
-    let work = executions(&primary, &Holdings::new(), &taking, &observed);
+    let mut work = executions(&primary, &Holdings::new(), &taking, &observed);
+    if work.is_empty() {
+        work.push(primary.keeping_accounts());
+    }
     round.end(FINALIZER_GRANT, work, status(&given), "revoking privileges")
 }

@@ -33,7 +33,7 @@ pub(crate) fn finalize(round: &Round<'_>, user: &Typed<User>, account: &Account)
         Err(obstacle) => return round.blocked(&obstacle, password::kept(user)),
     };
     let work = match is_there(answers, account) {
-        Ok(false) => Vec::new(),
+        Ok(false) => vec![primary.keeping_accounts()],
         Ok(true) => {
             let [name, host] = account.arguments();
             vec![primary.execution_on(account, vec![sql!("DROP USER IF EXISTS ?@?", name, host)])]

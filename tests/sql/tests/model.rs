@@ -282,6 +282,7 @@ use Op::*;
     Say(0, "", "SELECT @@global.dolt_cluster_role FROM mysql.user WHERE user = ? AND BINARY host = ?", &["a", "%"]),
     Say(0, "", "SELECT @@global.dolt_cluster_role FROM mysql.user WHERE user = ? AND BINARY host = ?", &["a", "10.0.0.1"]),
     Say(1, "", "DROP USER IF EXISTS ?@?", &["a", "%"]), Say(0, "", "DROP USER IF EXISTS ?@?", &["a", "10.0.0.1"]),
+    Say(0, "", "FLUSH PRIVILEGES", &[]), Say(1, "", "FLUSH PRIVILEGES", &[]),
     Say(0, "", "DROP USER IF EXISTS ?@?", &["a", "%"]), Hear(1, "", "SHOW GRANTS FOR ?@?", &["a", "%"]),
 ])]
 #[case::privileges_are_given_and_taken_away(&["primary", "standby"], &[

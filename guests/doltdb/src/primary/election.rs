@@ -14,7 +14,7 @@ use dolt::Role;
 use super::{
     Situation,
     content::{Content, Standing, contents, databases, standing, unclear},
-    heard::heard_in,
+    heard::{heard_in, heard_of},
 };
 
 /// The server that should become primary.
@@ -22,6 +22,8 @@ pub(super) struct Elected {
     pub(super) ordinal: i32,
     /// All whose data it has been compared with, itself included.
     pub(super) among: Vec<i32>,
+    /// Another standby has heard from the lost primary, and nothing says which of the two has more.
+    pub(super) is_doubtful: bool,
 }
 
 /// The server that should become primary in the place of the lost one.
@@ -44,7 +46,12 @@ pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<Elected, String> {
     let elected = most_advanced(s, &proven, &followers);
     // One that cannot be compared holds nobody up, unless it had all data, too.
     match followers.iter().any(|ordinal| s.had_all_data(*ordinal)) {
-        false if !followers.is_empty() => elected.or_else(|_| most_advanced(s, &proven, &[])),
+        false if !followers.is_empty() => elected.or_else(|_| {
+            let elected = most_advanced(s, &proven, &[])?;
+            // What has heard nothing since its own start has nothing new.
+            let is_doubtful = heard_of(s, &followers).iter().any(|heard| matches!(heard, Ok(Some(_))));
+            Ok(Elected { is_doubtful, ..elected })
+        }),
         _ => elected,
     }
 }
@@ -96,7 +103,7 @@ fn most_advanced(s: &Situation<'_>, proven: &[i32], followers: &[i32]) -> Result
         [only] => *only,
         _ => ahead_of_all(s, &candidates)?,
     };
-    Ok(Elected { ordinal, among: candidates })
+    Ok(Elected { ordinal, among: candidates, is_doubtful: false })
 }
 
 /// The first candidate that nobody is ahead of.

@@ -12,10 +12,11 @@ use sdk::{Header, Level, Query, Severity, SqlErrorKind, Timestamp, Verdict};
 use super::{
     Act, Reason, Situation, Step, Transition,
     election::{Elected, elect},
+    former::stepped_down,
     heard::heard_of,
     held_back::held_back,
     recovery, replication_on,
-    switchover::{QUICKLY, after_step_down, promote},
+    switchover::{QUICKLY, promote},
 };
 
 /// How long a primary, whose container runs, may give no answer.
@@ -47,9 +48,12 @@ const FAILOVER: &str = "Failover";
 pub(super) fn leaderless(s: &Situation<'_>) -> Step {
     match Transition::of(s.target) {
         Some(transition) if transition.reason == Reason::ReplicationOn => replication_on::restarted(s, transition),
-        Some(transition) if transition.reason != Reason::Failover && s.server(transition.from).is_some() => after_step_down(s, transition),
-        Some(transition) if transition.fencing.is_some() => fencing(s, transition),
-        _ => without(s, s.target.recorded_primary()),
+        Some(transition) => match stepped_down(s, &transition) {
+            Some(step) => step,
+            None if transition.fencing.is_some() => fencing(s, transition),
+            None => without(s, s.target.recorded_primary()),
+        },
+        None => without(s, s.target.recorded_primary()),
     }
 }
 
@@ -101,11 +105,11 @@ fn follow(s: &Situation<'_>, primary: i32, elected: &Elected) -> Step {
     let candidate = elected.ordinal;
     let name = s.pod_name(primary);
     let words = s.observed.pods.get(&primary).and_then(|pod| pod.body.last_words()).map(|words| format!(" ({words})")).unwrap_or_default();
-    match patience(s, primary, &elected.among) {
-        Some(left) => Step {
+    match patience(s, primary, elected) {
+        Some((left, why)) => Step {
             // Its return is heard of.
             look_again: Some(left.min(RETURN)),
-            ..wait(s, format!("{name} has ended together with {}: it has the latest data and is waited for", s.pod_name(candidate)))
+            ..wait(s, format!("{name} has ended{why}"))
         },
         None => match still_running(s, primary, candidate) {
             Some((since, left)) => Step {
@@ -172,10 +176,15 @@ fn still_running(s: &Situation<'_>, primary: i32, candidate: i32) -> Option<(Tim
 
 const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it is waited for";
 
-/// How much longer the return of the primary should be waited for, because all of `standbys` that had its data were restarted with it or after it.
-/// One that was there all the time has them, and who takes over has no less.
-fn patience(s: &Situation<'_>, primary: i32, standbys: &[i32]) -> Option<Duration> {
-    let proven = standbys.iter().filter(|ordinal| s.had_all_data(**ordinal)).filter_map(|ordinal| s.observed.pods.get(ordinal));
+/// How much longer the return of the primary should be waited for, and why: because another standby may have more than its successor, or because
+/// all that had its data were restarted with it or after it. One that was there all the time has them, and who takes over has no less.
+fn patience(s: &Situation<'_>, primary: i32, elected: &Elected) -> Option<(Duration, String)> {
+    let successor = s.pod_name(elected.ordinal);
+    if elected.is_doubtful {
+        let left = doubt(s, elected, s.lost_since())?;
+        return Some((left, format!(", {}: it is waited for", doubtful(&successor))));
+    }
+    let proven = elected.among.iter().filter(|ordinal| s.had_all_data(**ordinal)).filter_map(|ordinal| s.observed.pods.get(ordinal));
     let since = proven.map(|pod| pod.body.running_since()).min().flatten()?;
     let now = s.world.now();
     // A new pod whose container has ended already has never served: the primary ended with the pod before it.
@@ -184,7 +193,18 @@ fn patience(s: &Situation<'_>, primary: i32, standbys: &[i32]) -> Option<Duratio
     if since < ended {
         return None;
     }
-    PATIENCE.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero())
+    let left = PATIENCE.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero())?;
+    Some((left, format!(" together with {successor}: it has the latest data and is waited for")))
+}
+
+/// How much longer the return of the primary should be waited for that is lost since then, because nothing says that its successor has as much as
+/// all others.
+fn doubt(s: &Situation<'_>, elected: &Elected, since: Timestamp) -> Option<Duration> {
+    if elected.is_doubtful { PATIENCE.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero()) } else { None }
+}
+
+fn doubtful(successor: &str) -> String {
+    format!("and nothing says whether {successor} has all that the others have")
 }
 
 fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
@@ -264,7 +284,15 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
     let Some(pod) = there else {
         // It is gone, and with it whatever its server did.
         return match elect(s, transition.from) {
-            Ok(elected) => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
+            Ok(elected) => match doubt(s, &elected, transition.since) {
+                None => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
+                Some(left) => {
+                    let (name, successor) = (s.pod_name(transition.from), s.pod_name(elected.ordinal));
+                    let step = wait(s, format!("{name} is gone, {}: it is waited for", doubtful(&successor)));
+                    // Its return is heard of.
+                    Step { transition: Some(transition), look_again: Some(left.min(RETURN)), ..step }
+                }
+            },
             Err(why) => {
                 let message = format!("{} is gone, and no other server can take its place: {why}", s.pod_name(transition.from));
                 Step { transition: Some(transition), ..wait(s, message) }

@@ -11,6 +11,7 @@
 pub(crate) mod content;
 mod election;
 mod failover;
+mod former;
 mod heard;
 mod held_back;
 mod recovery;

@@ -1,4 +1,5 @@
-//! Accounts of a server, and what they may do: what CREATE, ALTER and DROP USER, GRANT, REVOKE and SHOW GRANTS do and say.
+//! Accounts of a server, and what they may do: what CREATE, ALTER and DROP USER, GRANT, REVOKE, SHOW GRANTS and FLUSH PRIVILEGES
+//! do and say.
 //!
 //! They are the content of the database `mysql`, which goes to standbys as any other one does.
 
@@ -97,6 +98,7 @@ impl Dolt {
                     None => Err(format!("Operation ALTER USER failed for '{name}'@'{host}'")),
                 }));
             }
+            ("FLUSH PRIVILEGES", []) => return Some(self.with_accounts(server, |_| Ok(()))),
             ("DROP USER IF EXISTS ?@?", [name, host]) => {
                 return Some(self.with_accounts(server, |accounts| {
                     if let Some(taken) = taken_for(accounts, &(name.clone(), host.clone())) {

@@ -315,6 +315,11 @@ impl Dolt {
         self.volumes.get(&server.volume)?.state
     }
 
+    /// The servers that a running server knows.
+    pub(crate) fn peers(&self, name: &str) -> Option<&[String]> {
+        self.servers.get(name).map(|server| server.peers.as_slice())
+    }
+
     /// Whether a server runs without a cluster.
     pub fn is_alone(&self, name: &str) -> bool {
         self.servers.get(name).is_some_and(|server| server.alone)

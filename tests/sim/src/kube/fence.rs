@@ -28,7 +28,7 @@ pub(super) enum Start {
 
 impl World {
     /// Whether a server of a pod has such a guard.
-    fn fences(&self, pod: &str) -> bool {
+    pub(crate) fn fences(&self, pod: &str) -> bool {
         let mut pods = self.api.all("Pod").filter(|(key, _)| key.name == pod);
         pods.any(|(_, pod)| pod.body["metadata"]["annotations"][names::ANNOTATION_SELF_FENCING].is_string())
     }

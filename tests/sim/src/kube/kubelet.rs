@@ -341,6 +341,13 @@ impl World {
         })
     }
 
+    /// Whether a pod's server knows other servers than it would if it were started now.
+    pub(crate) fn knows_others_than_configured(&self, pod: &str) -> bool {
+        let configured =
+            self.pods.iter().find(|(_, run)| run.name() == pod && run.is_placed()).and_then(|(uid, _)| self.config_of(uid).ok());
+        configured.zip(self.dolt.peers(pod)).is_some_and(|(config, peers)| config.peers != peers)
+    }
+
     /// Writes a pod's status.
     fn tell_pod(&mut self, uid: &str) {
         let Some(run) = self.pods.get(uid).filter(|run| !run.gone).cloned() else { return };

@@ -5,10 +5,14 @@ mod churn;
 mod detour;
 mod settled;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crds::names;
 use host::{
+    cluster::Stored,
     contract::{Argument, Effect, Execution, Task, Value},
     gateway::ObjectKey,
 };
@@ -163,7 +167,7 @@ impl World {
         let just_thawed = self.thawed.get(pod).is_some_and(|at| self.now - at <= LOOKS);
         let alone = self.oracle.alone.get(pod).copied().unwrap_or_default();
         let cut_off = self.isolated.get(pod).filter(|_| !just_thawed).map(|since| alone.max(*since));
-        if let Some(since) = cut_off.filter(|since| self.now - since > STOPPED) {
+        if let Some(since) = cut_off.filter(|since| self.now - since > STOPPED && !self.is_unguarded(pod)) {
             let message = format!("{pod} acknowledged write {write}, {} ms after it was cut off", self.now - since);
             return self.violated("cut-off-stops", message);
         }
@@ -252,13 +256,24 @@ impl World {
     /// Why a pod has no need to be deleted, if so: it runs what it should, a fault has not touched it, and it is no primary of the past.
     fn needless_restart(&self, pod: &ObjectKey) -> Option<String> {
         let object = self.api.get(pod)?;
-        let set = self.api.all("StatefulSet").find(|(_, set)| crate::api::controller(&object.body) == Some(&set.header.uid))?.1;
-        let current = crate::kube::revision(set);
-        let outdated = object.body["metadata"]["labels"]["controller-revision-hash"] != current;
+        // One that was started between two changes of the configuration may know others than its revision says.
+        let outdated = self.is_outdated(object)? || self.knows_others_than_configured(&pod.name);
         let out_of_reach = self.reachable.get(&pod.name).is_none_or(|since| self.now - since < REACH);
         let old = self.dolt.state(&pod.name).is_some_and(|(role, epoch)| role != Role::Standby && epoch < self.oracle.recorded);
         let touched = self.oracle.touched.contains(&pod.name);
         (!outdated && !out_of_reach && !old && !touched).then(|| format!("{} runs what it should, and is deleted", pod.name))
+    }
+
+    /// Whether what ends a primary that is cut off comes only with its next pod.
+    fn is_unguarded(&self, pod: &str) -> bool {
+        let outdated = |(key, object): (&ObjectKey, &Arc<Stored>)| key.name == pod && self.is_outdated(object) == Some(true);
+        !self.fences(pod) && self.api.all("Pod").any(outdated)
+    }
+
+    /// Whether the StatefulSet of a pod makes others now, if it has one.
+    fn is_outdated(&self, pod: &Stored) -> Option<bool> {
+        let (_, set) = self.api.all("StatefulSet").find(|(_, set)| crate::api::controller(&pod.body) == Some(&set.header.uid))?;
+        Some(pod.body["metadata"]["labels"]["controller-revision-hash"] != crate::kube::revision(set))
     }
 
     /// A fault has touched a pod.

@@ -1,0 +1,54 @@
+//! A primary that has become a standby, while nobody is primary: what the others have is measured by it, as long as it has what it had.
+//!
+//! It may have stepped down for a change that is under way, and it may be back after its pod was to be taken away.
+
+use super::{
+    Reason, Situation, Step, Transition,
+    content::databases,
+    election::elect,
+    recovery,
+    switchover::{QUICKLY, SWITCH, after_step_down, promote},
+};
+
+/// The next step of a change whose former primary answers; none where it does not.
+pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option<Step> {
+    let server = s.server(transition.from)?;
+    // One whose pod was to be taken away counts where that has not begun, or where it is there again.
+    let is_going = || s.observed.pods.get(&transition.from).is_none_or(|pod| pod.header.deleting);
+    if transition.reason == Reason::Failover && (transition.fencing.is_none() || is_going()) {
+        return None;
+    }
+    let transition = transition.clone();
+    let counts = match counts(s, transition.from, server.report.epoch) {
+        Ok(counts) => counts,
+        Err(why) => {
+            let again = s.again(transition.since, QUICKLY);
+            return Some(Step {
+                transition: Some(transition),
+                ..Step::wait(SWITCH, format!("nobody is primary for the moment: {why}"), again)
+            });
+        }
+    };
+    if counts {
+        return Some(after_step_down(s, Transition { fencing: None, ..transition }));
+    }
+    Some(match elect(s, transition.from) {
+        Ok(elected) => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
+        Err(_) => recovery::nobody(s, transition.from),
+    })
+}
+
+/// Whether a former primary has what it had, and nobody has heard of a later one. It is of a later epoch than the one at which it was seen to lead,
+/// since nothing else makes a standby of a primary: one that has lost its volume begins with the first. And it has a database.
+fn counts(s: &Situation<'_>, ordinal: i32, epoch: u64) -> Result<bool, String> {
+    let highest = s.observed.servers.values().flatten().map(|server| server.report.epoch).max().unwrap_or_default();
+    if epoch <= s.target.seen_epoch() || epoch < highest {
+        return Ok(false);
+    }
+    let recorded = &s.target.status.databases;
+    if recorded.is_empty() {
+        return Ok(true);
+    }
+    let has = databases(s.world, s.target, &[ordinal])?.remove(&ordinal).unwrap_or_default();
+    Ok(recorded.iter().any(|database| has.contains(database)))
+}
