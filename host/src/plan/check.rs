@@ -1,8 +1,6 @@
 //! The check of a whole plan against the grant, before its first effect.
 
-use serde_json::Value as Json;
-
-use super::grant::Reach;
+use super::{body::Described, grant::Reach};
 use crate::{
     contract::{Application, Effect, Execution, ObjectRef, Plan, Statement, Task},
     gateway::Subject,
@@ -70,8 +68,8 @@ fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), St
         }
         Effect::Finalizer(finalizer) if finalizer.name.contains('/') => Ok(()),
         Effect::Finalizer(finalizer) => Err(format!("finalizer {:?} has no domain", finalizer.name)),
-        Effect::Status(status) => match serde_json::from_str(status) {
-            Ok(Json::Object(_)) => Ok(()),
+        Effect::Status(status) => match Described::read(status) {
+            Ok(Described { is_object: true, .. }) => Ok(()),
             Ok(_) => Err("the status is not a JSON object".into()),
             Err(e) => Err(format!("the status is not JSON: {e}")),
         },
@@ -131,13 +129,12 @@ fn identified(uid: &str) -> Result<(), String> {
 
 /// The body must be of the object that the effect names: the check of the name would be worth nothing otherwise.
 fn describes(body: &str, object: &ObjectRef) -> Result<(), String> {
-    let body: Json = serde_json::from_str(body).map_err(|e| format!("the body is not JSON: {e}"))?;
-    let at = |pointer: &str| body.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
+    let body = Described::read(body).map_err(|e| format!("the body is not JSON: {e}"))?;
     let pairs = [
-        ("apiVersion", at("/apiVersion"), object.api_version.as_str()),
-        ("kind", at("/kind"), &object.kind),
-        ("metadata.name", at("/metadata/name"), &object.name),
-        ("metadata.namespace", at("/metadata/namespace"), &object.namespace),
+        ("apiVersion", &body.api_version, &object.api_version),
+        ("kind", &body.kind, &object.kind),
+        ("metadata.name", &body.name, &object.name),
+        ("metadata.namespace", &body.namespace, &object.namespace),
     ];
     match pairs.into_iter().find(|(_, has, wants)| has != wants) {
         Some((field, has, wants)) => Err(format!("{field} of the body is {has:?}, the effect says {wants:?}")),

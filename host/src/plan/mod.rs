@@ -3,6 +3,7 @@
 //! Knows nothing of queues and modules, and not who asks beyond the subject.
 
 mod apply;
+mod body;
 mod check;
 mod events;
 mod grant;

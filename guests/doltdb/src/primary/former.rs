@@ -2,6 +2,8 @@
 //!
 //! It may have stepped down for a change that is under way, and it may be back after its pod was to be taken away.
 
+use dolt::{Report, Role};
+
 use super::{
     Reason, Situation, Step, Transition,
     content::databases,
@@ -19,7 +21,7 @@ pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option
         return None;
     }
     let transition = transition.clone();
-    let counts = match counts(s, transition.from, server.report.epoch) {
+    let counts = match counts(s, transition.from, server.report) {
         Ok(counts) => counts,
         Err(why) => {
             let again = s.again(transition.since, QUICKLY);
@@ -38,11 +40,15 @@ pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option
     })
 }
 
-/// Whether a former primary has what it had, and nobody has heard of a later one. It is of a later epoch than the one at which it was seen to lead,
-/// since nothing else makes a standby of a primary: one that has lost its volume begins with the first. And it has a database.
-fn counts(s: &Situation<'_>, ordinal: i32, epoch: u64) -> Result<bool, String> {
+/// Whether a former primary has what it had, and nobody has heard of a later one. It is of the epoch at which it was seen to lead; of a later one, if
+/// it is a standby, since nothing else makes a standby of a primary: one that has lost its volume begins with the first. And it has a database.
+///
+/// # Errors
+/// Why its databases are not known.
+pub(super) fn counts(s: &Situation<'_>, ordinal: i32, report: Report) -> Result<bool, String> {
     let highest = s.observed.servers.values().flatten().map(|server| server.report.epoch).max().unwrap_or_default();
-    if epoch <= s.target.seen_epoch() || epoch < highest {
+    let least = s.target.seen_epoch() + u64::from(report.role != Role::Primary);
+    if report.epoch < least.max(highest) {
         return Ok(false);
     }
     let recorded = &s.target.status.databases;

@@ -12,6 +12,7 @@ use super::{
     Reason, Situation, Step, Transition,
     content::{Standing, contents, standing},
     failover,
+    former::counts,
     switchover::{SWITCH, promote},
 };
 
@@ -51,20 +52,28 @@ pub(super) fn several(s: &Situation<'_>, ordinals: &[i32], epoch: u64) -> Step {
     }
 }
 
-/// The only primary is older than an epoch that another was told to be primary with. If that other one never was, the old one goes on. One that
-/// has no part in the change that is under way counts for nothing, as one that has lost its volume.
+/// The only primary is older than an epoch that another was told to be primary with. If that other one never was, the old one goes on: whoever takes
+/// that epoch late gets no connections, since nobody has seen it lead. One that has no part in the change that is under way counts for nothing, as
+/// one that has lost its volume.
 pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
     match Transition::of(s.target) {
         Some(transition) if transition.from == ordinal => {
-            let never_taken = s.server(transition.to).is_some_and(|server| server.report.epoch < transition.epoch);
-            if never_taken {
+            let epoch_of_heir = s.server(transition.to).map(|server| server.report.epoch);
+            let goes_on = epoch_of_heir.map_or_else(|| is_what_it_was(s, ordinal), |epoch| epoch < transition.epoch);
+            if goes_on {
                 promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
             } else {
                 Step { transition: Some(transition), ..Step::default() }
             }
         }
+        None if is_what_it_was(s, ordinal) => promote(s, recovery(s, ordinal, ordinal)),
         _ => failover::leaderless(s),
     }
+}
+
+/// Whether it is the last one that was seen to lead, and has what it had. What cannot be asked is taken for another.
+fn is_what_it_was(s: &Situation<'_>, ordinal: i32) -> bool {
+    s.target.recorded_primary() == ordinal && s.server(ordinal).is_some_and(|server| counts(s, ordinal, server.report).unwrap_or_default())
 }
 
 /// Whether another server was told to be primary with a later epoch than this primary's. It may still hear of that, as what was told may be on its
