@@ -22,7 +22,7 @@ mod volumes;
 use std::time::Duration;
 
 use dolt::{Settings, report};
-use sdk::{Conditions, Description, Failure, Permission, Plan, Reconciler, Request, Severity, World, kind};
+use sdk::{Conditions, Description, Failure, Header, Permission, Plan, Reconciler, Request, Severity, World, kind};
 use serde_json::json;
 
 use crate::{
@@ -172,6 +172,9 @@ fn act(step: &Step, observed: &Observed, plan: &mut Plan) {
             plan.sql((**execution).clone());
         }
         Some(Act::Promote { execution, .. }) => {
+            if let Some(pod) = &step.passed_over {
+                fence(pod, plan);
+            }
             // Should the lost one come back before its successor is seen to answer, nobody must be led to it.
             if let Some(pod) = step.replaced().and_then(|lost| observed.pods.get(&lost)).filter(|pod| !pod.header.deleting)
                 && pod.header.label(crds::names::LABEL_CLUSTER_ROLE) == Some(crds::names::ROLE_PRIMARY)
@@ -180,12 +183,15 @@ fn act(step: &Step, observed: &Observed, plan: &mut Plan) {
             }
             plan.sql((**execution).clone());
         }
-        Some(Act::Fence(pod)) => {
-            plan.label(pod, &[(crds::names::LABEL_CLUSTER_ROLE, None)]);
-            plan.delete_within(pod, Some(primary::FENCE_GRACE));
-        }
+        Some(Act::Fence(pod)) => fence(pod, plan),
         None => {}
     }
+}
+
+/// Takes a pod out of the Services, and away.
+fn fence(pod: &Header, plan: &mut Plan) {
+    plan.label(pod, &[(crds::names::LABEL_CLUSTER_ROLE, None)]);
+    plan.delete_within(pod, Some(primary::FENCE_GRACE));
 }
 
 /// What has been decided about a DoltDB.

@@ -47,6 +47,11 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
     if let Some(pod) = idle.rfind(|ordinal| leader != Some(*ordinal)).and_then(|ordinal| observed.pods.get(&ordinal)) {
         return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
     }
+    // Nor does one that has no part in the cluster, and nobody gives way to it.
+    let mut alone = stale.iter().copied().filter(|ordinal| has_no_cluster(target, observed, *ordinal));
+    if let Some(pod) = alone.next().and_then(|ordinal| observed.pods.get(&ordinal)) {
+        return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
+    }
     let primary = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok());
     let mut ignorant = stale.iter().copied().filter(|ordinal| leader != Some(*ordinal));
     if let Some(pod) = ignorant
@@ -86,7 +91,18 @@ pub(crate) fn only_primary_is_left(target: &Target, observed: &Observed, leader:
 pub(crate) fn is_current(target: &Target, observed: &Observed, ordinal: i32) -> bool {
     let revision = observed.stateful_set.as_ref().map(|set| set.body.status.update_revision.as_str());
     let is_newest = observed.pods.get(&ordinal).is_some_and(|pod| pod.header.label(REVISION) == revision);
-    is_newest && !knows_others(target, observed, ordinal) && !refuses_primary(target, observed, ordinal)
+    is_newest
+        && !knows_others(target, observed, ordinal)
+        && !has_no_cluster(target, observed, ordinal)
+        && !refuses_primary(target, observed, ordinal)
+}
+
+/// Whether a server runs without the cluster that the configuration of its pod names, for the same reason.
+fn has_no_cluster(target: &Target, observed: &Observed, ordinal: i32) -> bool {
+    let (Some(pod), Some(Ok(server))) = (observed.pods.get(&ordinal), observed.servers.get(&ordinal)) else { return false };
+    let is_alone = target.replication.enabled && server.report.role == Role::Broken && server.report.epoch == 0;
+    let names_others = |hash: &str| build::peers_by(hash, target, observed, ordinal).is_some_and(|peers| !peers.is_empty());
+    is_alone && pod.body.config_hash().is_some_and(names_others)
 }
 
 /// Whether a server knows other servers than the configuration of its pod names. All pods read the same files: a container that was started anew

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The first epoch of a cluster. It counts on an empty volume only.
-const BOOTSTRAP_EPOCH: u32 = 1;
+pub(crate) const BOOTSTRAP_EPOCH: u64 = 1;
 
 /// The files by their keys, for so many servers.
 pub(super) fn config(target: &Target, observed: &Observed, replicas: i32) -> BTreeMap<String, String> {

@@ -18,6 +18,7 @@ use crds::names;
 use sdk::{Plan, owner_reference};
 use serde_json::{Value, json};
 
+pub(crate) use config::BOOTSTRAP_EPOCH;
 pub(crate) use probes::REFUSED;
 
 use crate::{observe::Observed, roles::Leadership, target::Target, update, validate::Gate};

@@ -11,6 +11,7 @@ use super::{
     recovery,
     switchover::{QUICKLY, SWITCH, after_step_down, promote},
 };
+use crate::build::BOOTSTRAP_EPOCH;
 
 /// The next step of a change whose former primary answers; none where it does not.
 pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option<Step> {
@@ -47,7 +48,8 @@ pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option
 /// Why its databases are not known.
 pub(super) fn counts(s: &Situation<'_>, ordinal: i32, report: Report) -> Result<bool, String> {
     let highest = s.observed.servers.values().flatten().map(|server| server.report.epoch).max().unwrap_or_default();
-    let least = s.target.seen_epoch() + u64::from(report.role != Role::Primary);
+    let led_at = s.target.seen_epoch().max(BOOTSTRAP_EPOCH);
+    let least = if report.role == Role::Primary { led_at } else { led_at + 1 };
     if report.epoch < least.max(highest) {
         return Ok(false);
     }

@@ -67,6 +67,8 @@ pub(crate) struct Step {
     pub(crate) fulfilled: bool,
     /// Whether an automatic failover begins with it.
     pub(crate) is_failover: bool,
+    /// The pod of a server that was told to be primary, gives no answer, and is passed over: it goes before another one is promoted.
+    pub(crate) passed_over: Option<Header>,
     /// Since when the primary gives no answer, or is gone.
     pub(crate) silent_since: Option<Timestamp>,
     /// When to look again, if sooner than usual.

@@ -19,8 +19,12 @@ use super::{
 /// How often servers are looked at that answer, and whose roles or data do not fit together.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Every server that answers is a standby, the last primary among them: it becomes primary again if no other has anything that it lacks.
+/// Every server that answers is a standby, the last primary among them: it becomes primary again if no other has anything that it lacks. Where it is of
+/// the highest epoch that there is, it has stepped down, and nobody has been primary since.
 pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
+    if s.server(primary).is_some_and(|server| server.report.epoch >= s.target.recorded_epoch()) && is_what_it_was(s, primary) {
+        return promote(s, recovery(s, primary, primary));
+    }
     for ordinal in s.ordinals() {
         let name = s.pod_name(ordinal);
         match s.observed.servers.get(&ordinal) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crds::{ConditionStatus, names};
 use dolt::Role;
-use sdk::{Severity, Verdict};
+use sdk::{Header, Severity, Verdict};
 
 use super::{Act, Reason, Situation, Step, Transition, content::same, recovery, replication_on};
 use crate::{server::Progress, update};
@@ -298,10 +298,23 @@ pub(super) fn promote(s: &Situation<'_>, transition: Transition) -> Step {
     let mut step = under_way(s, transition.clone());
     step.act = s.promotion(transition.to, transition.epoch);
     if let Some(Act::Promote { .. }) = step.act {
+        if let Some(pod) = passed_over(s, transition.to) {
+            let message = format!("Taking {} away, which was told to be primary and gives no answer", pod.name);
+            step.events.push((Severity::Warning, "FencingHeir", "SwitchPrimary", message));
+            step.passed_over = Some(pod);
+        }
         let message = format!("Configuring new primary at index '{}'", transition.to);
         step.events.push((Severity::Normal, "PrimaryNew", "SwitchPrimary", message));
     }
     // A promotion that failed is tried again with what is seen then.
     step.look_again = Some(QUICKLY);
     step
+}
+
+/// The pod of the server that was to become primary, where another one becomes it now. It may have, and stands still, or is cut off: when it is back,
+/// it would send the others what it has, and they would take it, whatever they have got since.
+fn passed_over(s: &Situation<'_>, chosen: i32) -> Option<Header> {
+    let told = Transition::of(s.target).filter(|told| told.epoch <= s.target.recorded_epoch())?;
+    let is_another = told.to != chosen && told.to != told.from && s.server(told.to).is_none();
+    s.observed.pods.get(&told.to).filter(|pod| is_another && !pod.header.deleting).map(|pod| pod.header.clone())
 }

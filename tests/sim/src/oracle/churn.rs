@@ -1,9 +1,11 @@
 //! What comes and goes: as long as only the operator is disturbed, no more objects are made and deleted than when nothing goes wrong.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
+
+use host::gateway::ObjectKey;
 
 use crate::{
     api::Change,
@@ -14,26 +16,34 @@ use crate::{
     world::World,
 };
 
-/// How many objects of each kind have been made, and how many have gone.
+/// How many objects of each kind have been made, and how many have gone. A pod counts from the start of its server on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Churn(BTreeMap<String, [usize; 2]>);
+pub(crate) struct Churn {
+    counts: BTreeMap<String, [usize; 2]>,
+    started: BTreeSet<ObjectKey>,
+}
 
 impl Churn {
     pub(super) fn count(&mut self, change: &Change) {
         let gone = change.object.is_none();
-        if change.is_new || gone {
-            self.0.entry(change.key.kind.clone()).or_default()[usize::from(gone)] += 1;
+        let counts = match &change.object {
+            _ if change.key.kind != "Pod" => change.is_new || gone,
+            Some(pod) => pod.body["status"]["containerStatuses"][0]["started"] == true && self.started.insert(change.key.clone()),
+            None => self.started.remove(&change.key),
+        };
+        if counts {
+            self.counts.entry(change.key.kind.clone()).or_default()[usize::from(gone)] += 1;
         }
     }
 
     /// Of what there was more than in another run.
     fn beyond(&self, other: &Self) -> Option<String> {
         let more = |(kind, now): (&String, &[usize; 2])| {
-            let then = other.0.get(kind).copied().unwrap_or_default();
+            let then = other.counts.get(kind).copied().unwrap_or_default();
             let what = ["were made", "went"].into_iter().zip(now.iter().zip(&then)).find(|(_, (now, then))| now > then);
             what.map(|(what, (now, then))| format!("{now} objects of kind {kind} {what}, and {then} where nothing goes wrong"))
         };
-        self.0.iter().find_map(more)
+        self.counts.iter().find_map(more)
     }
 }
 
