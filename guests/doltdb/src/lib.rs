@@ -101,18 +101,19 @@ impl Reconciler for DoltDBReconciler {
         let target = Target::of(request, &request.settings_as::<Settings>()?)?;
         let (target, mut observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
-        let leadership = leadership(&target, &observed);
+        let mut leadership = leadership(&target, &observed);
+        let forgetful = if observed.is_as_specified(&target) { primary::forgetful(world, &target, &observed, &leadership) } else { None };
+        if forgetful.is_some() {
+            leadership = Leadership::Nobody;
+        }
         let servers = build::Servers::of(&target, &observed, &leadership);
         observed.template_is_there = servers.are_specified();
 
         let kept = kept::kept(&target, &observed);
-        let mut step = primary::decide(&Situation {
-            world,
-            target: &target,
-            observed: &observed,
-            leadership: &leadership,
-            last: request.last.as_ref(),
-        });
+        let mut step = primary::decide(
+            &Situation { world, target: &target, observed: &observed, leadership: &leadership, last: request.last.as_ref() },
+            forgetful,
+        );
         kept::tell(&target, &kept, &mut step);
         // A primary that is on its way takes all servers that there are.
         let settled = (step.transition.is_none() && step.act.is_none()) || target.form == Form::TurningOn;

@@ -14,6 +14,7 @@ mod failover;
 mod former;
 mod heard;
 mod held_back;
+mod kept_role;
 mod recovery;
 mod replication_on;
 mod switchover;
@@ -26,6 +27,7 @@ use sdk::{Execution, Guard, Header, Outcome, Severity, Timestamp, Value, Verdict
 
 pub(crate) use failover::FENCE_GRACE;
 pub(crate) use held_back::COUNTED;
+pub(crate) use kept_role::forgetful;
 pub(crate) use switchover::SWITCHED;
 pub(crate) use transition::{Reason, Transition};
 
@@ -91,14 +93,17 @@ pub(crate) enum Act {
     Fence(Header),
 }
 
-/// Decides the next step.
-pub(crate) fn decide(situation: &Situation<'_>) -> Step {
+/// Decides the next step. `forgetful` is a primary that has not kept its role.
+pub(crate) fn decide(situation: &Situation<'_>, forgetful: Option<i32>) -> Step {
     let Situation { target, observed, leadership, .. } = situation;
     if !target.replication.enabled || !observed.is_as_specified(target) {
         return Step::default();
     }
     if target.form == Form::TurningOn {
         return replication_on::announced(situation);
+    }
+    if let Some(leader) = forgetful {
+        return kept_role::insist(situation, leader);
     }
     if !matches!(leadership, Leadership::One(_))
         && let Some(step) = failover::asked_for(situation)

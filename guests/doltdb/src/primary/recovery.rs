@@ -102,7 +102,8 @@ fn wait(s: &Situation<'_>, message: String) -> Step {
     Step { silent_since: None, look_again: Some(RETRY), ..failover::wait(s, message) }
 }
 
-fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
+/// A change by which roles that do not fit together are put right.
+pub(super) fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
     Transition {
         reason: Reason::Recovery,
         from,

@@ -2,6 +2,7 @@
 //! and a limit.
 
 use host::contract::{Argument, Rows, Value};
+use serde_json::json;
 
 use super::{
     Content, Dolt, Role, SYSTEM, accounts,
@@ -19,6 +20,13 @@ type Row = Vec<(&'static str, Value)>;
 /// Answers a query.
 pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &str, arguments: &[Argument]) -> Answer {
     let unknown = || Answer::Unknown(format!("{text} with {arguments:?}"));
+    if text == "SELECT LOAD_FILE(?)" {
+        let kept = dolt.servers.get(server).and_then(|server| dolt.volumes.get(&server.volume)).and_then(|volume| volume.kept_state());
+        return Answer::Rows(Rows {
+            columns: vec!["LOAD_FILE".into()],
+            rows: vec![vec![kept.map_or(Value::Null, |kept| role_file(kept))]],
+        });
+    }
     let mut arguments = arguments.iter();
     let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };
     let rows = match query.table.as_deref() {
@@ -71,6 +79,13 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         answer.truncate(limit);
     }
     Answer::Rows(Rows { columns: query.columns, rows: answer })
+}
+
+/// The file in which a server keeps its role and its epoch.
+fn role_file((role, epoch): (Role, u64)) -> Value {
+    let role = if role == Role::Primary { "primary" } else { "standby" };
+    let file = json!({"sqlserver.cluster.dolt_cluster_role": role, "sqlserver.cluster.dolt_cluster_role_epoch": epoch.to_string()});
+    Value::Text(file.to_string())
 }
 
 /// A variable, a function or a number. Otherwise the server's error, or none for what the model does not know.
