@@ -92,6 +92,11 @@ impl Mutant {
         Self::value_variants()
     }
 
+    /// Whose reconciler makes it.
+    pub(crate) fn slot(self) -> &'static str {
+        "doltdb"
+    }
+
     pub(crate) fn of(self, inner: Arc<dyn Decide>) -> Arc<dyn Decide> {
         Arc::new(Mutated { mutant: self, inner, memory: Arc::default() })
     }
