@@ -180,6 +180,11 @@ impl Scenario {
         }
     }
 
+    /// Whether something is made at times of the clock: how much, depends on how long everything takes.
+    pub(crate) fn has_times(self) -> bool {
+        matches!(self, Self::BackupSchedule2 | Self::Snapshots2 | Self::SnapshotsScaleDown | Self::CopiesDeleted2)
+    }
+
     /// How many servers run when it begins.
     fn begins_with(self) -> Option<i64> {
         match self {

@@ -246,6 +246,9 @@ impl World {
         let reason = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready").map(|ready| &ready["reason"]);
         let taken = databases(backup).any(|(_, name, url)| self.oracle.copies.holders.get(url).is_some_and(|holder| holder != name));
         let is_real = reason.is_some_and(|reason| reason == "DestinationTaken") && taken;
+        let named = backup.body["spec"]["databases"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        let there = self.on_primary();
+        let is_real = is_real || named.into_iter().any(|name| !there.contains(name));
         (!is_real && (failed as u64) < limit).then(|| {
             format!("Backup {} has failed, with {failed} failed copies: {}", backup.header.name, backup.body["status"]["error"])
         })
