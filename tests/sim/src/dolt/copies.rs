@@ -59,7 +59,7 @@ pub(super) struct Copies {
 impl Dolt {
     /// `dolt_backup` in a session.
     pub(super) fn backup(&mut self, session: &Session, what: &str, url: &str) -> Answer {
-        let Some(database) = session.database.clone() else { return Answer::Error(CODE, "no database selected".into()) };
+        let Some(database) = session.database.clone() else { return Answer::Error(CODE, "empty database name".into()) };
         if what != "sync-url" {
             return Answer::Unknown(format!("CALL dolt_backup('{what}', …)"));
         }

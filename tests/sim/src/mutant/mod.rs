@@ -78,6 +78,16 @@ pub enum Mutant {
     IgnoresEpochs,
     /// Servers are what they were in the round before.
     StaleRoles,
+    /// A set of snapshots is in the status after it is made.
+    SetAfterSnapshots,
+    /// A set too few is kept.
+    KeepsTooFew,
+    /// A Backup does not see the others.
+    NoTurns,
+    /// A copy that failed counts as one that succeeded.
+    FailureIsCopy,
+    /// A schedule takes every Backup for one that has ended.
+    NeverWaits,
 }
 
 struct Mutated {
@@ -94,7 +104,12 @@ impl Mutant {
 
     /// Whose reconciler makes it.
     pub(crate) fn slot(self) -> &'static str {
-        "doltdb"
+        match self {
+            Self::SetAfterSnapshots | Self::KeepsTooFew => "snapshot",
+            Self::NoTurns | Self::FailureIsCopy => "backup",
+            Self::NeverWaits => "backupschedule",
+            _ => "doltdb",
+        }
     }
 
     pub(crate) fn of(self, inner: Arc<dyn Decide>) -> Arc<dyn Decide> {

@@ -61,7 +61,8 @@ impl World {
         if !change.is_new {
             return;
         }
-        if !self.oracle.snapshots.made.insert(name.clone()) {
+        // Where nothing of that name is known to be there, nothing keeps one away that is long on its way. Retention takes it again.
+        if !self.oracle.snapshots.made.insert(name.clone()) && !self.has_former_host() {
             return self.violated("snapshot-once", format!("VolumeSnapshot {name} is made again"));
         }
         let Some(set) = set_of(object) else { return };
