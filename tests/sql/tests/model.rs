@@ -417,10 +417,12 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
         Copied(n, database) => {
             let copied = model.dolt.at(Some(&format!("v{n}")), &url(Path::new("/db"), database)).unwrap();
             let modelled = Came::Rows(copied.content.writes.iter().map(|write| vec![write.to_string()]).collect());
-            let restore = format!("CALL dolt_backup('restore', '{}', 'again')", url(cluster.servers[n].folder.path(), database));
-            cluster.ask(n, &restore).await.unwrap();
-            let real = real_rows(cluster.ask(n, "SELECT n FROM again.t").await);
-            cluster.ask(n, "DROP DATABASE again").await.unwrap();
+            // That another one was dropped a standby may not have heard when it becomes primary.
+            let again = format!("again_{n}_{}", copied.content.writes.len());
+            let from = url(cluster.servers[n].folder.path(), database);
+            cluster.ask(n, &format!("CALL dolt_backup('restore', '{from}', '{again}')")).await.unwrap();
+            let real = real_rows(cluster.ask(n, &format!("SELECT n FROM {again}.t")).await);
+            cluster.ask(n, &format!("DROP DATABASE {again}")).await.unwrap();
             (Some(modelled), Some(real))
         }
         Stop(n) => {
