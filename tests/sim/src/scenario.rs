@@ -241,11 +241,9 @@ impl Scenario {
             Self::ReplicationOff => vec![(1_000, last_leads()), (20_000, off())],
             Self::ReplicationOn => vec![(3_000, on(3))],
             Self::ReplicationOffAndOn => vec![(3_000, off()), (90_000, on(3))],
-            Self::Backups2 => vec![
-                (1_000, Act::CreateBackup),
-                (2_100, Act::CreateBackupOf("one", "app")),
-                (3_200, Act::CreateBackupOf("other", "stock")),
-            ],
+            Self::Backups2 => {
+                vec![(1_000, Act::CreateBackup), (2_100, Act::CreateBackupOf("one", "app")), (3_200, Act::CreateBackupOf("other", "stock"))]
+            }
             Self::BackupKilled2 => vec![(1_000, Act::CreateBackup), (3_000, Act::Trouble(Trouble::Kill(Which::Primary)))],
             Self::BackupSwitchover2 => {
                 vec![(1_000, Act::CreateBackup), (3_000, edit("/spec/replication/primary/podIndex", json!(1)))]
@@ -273,7 +271,9 @@ impl Scenario {
     /// The pod that must be primary at the end, where the user has asked for one and nothing came in between.
     fn wanted_primary(self) -> Option<String> {
         match self {
-            Self::Switchover2 | Self::CreateWithOtherPrimary | Self::AccountsSwitchover2 | Self::BackupSwitchover2 => Some(format!("{NAME}-1")),
+            Self::Switchover2 | Self::CreateWithOtherPrimary | Self::AccountsSwitchover2 | Self::BackupSwitchover2 => {
+                Some(format!("{NAME}-1"))
+            }
             Self::Switchover3 | Self::SwitchoverTwice3 => Some(format!("{NAME}-2")),
             Self::SwitchoverAndBack2 => Some(format!("{NAME}-0")),
             _ => None,

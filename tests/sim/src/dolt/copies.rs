@@ -64,14 +64,8 @@ impl Dolt {
             return Answer::Unknown(format!("CALL dolt_backup('{what}', …)"));
         }
         let Some(content) = self.database(&session.server, &database).cloned() else { return Answer::Lost };
-        let copy = Copy {
-            server: session.server.clone(),
-            connections: session.connections,
-            database,
-            url: url.into(),
-            content,
-            orphan: false,
-        };
+        let copy =
+            Copy { server: session.server.clone(), connections: session.connections, database, url: url.into(), content, orphan: false };
         self.copies.begun += 1;
         let id = FIRST + self.copies.begun;
         self.copies.under_way.insert(id, copy);

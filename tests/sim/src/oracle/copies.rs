@@ -146,9 +146,7 @@ impl World {
             _ => u64::MAX,
         };
         let newer = self.oracle.copies.backups.values().filter(|other| {
-            schedule_of(other) == Some(schedule)
-                && phase(other) == phase(gone)
-                && second(&other.header.name) > second(&gone.header.name)
+            schedule_of(other) == Some(schedule) && phase(other) == phase(gone) && second(&other.header.name) > second(&gone.header.name)
         });
         let newer = newer.count() as u64;
         if newer < keep {
@@ -249,8 +247,7 @@ impl World {
         let named = backup.body["spec"]["databases"].as_array().into_iter().flatten().filter_map(Json::as_str);
         let there = self.on_primary();
         let is_real = is_real || named.into_iter().any(|name| !there.contains(name));
-        (!is_real && (failed as u64) < limit).then(|| {
-            format!("Backup {} has failed, with {failed} failed copies: {}", backup.header.name, backup.body["status"]["error"])
-        })
+        (!is_real && (failed as u64) < limit)
+            .then(|| format!("Backup {} has failed, with {failed} failed copies: {}", backup.header.name, backup.body["status"]["error"]))
     }
 }
