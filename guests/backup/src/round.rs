@@ -68,9 +68,7 @@ impl<'a> Round<'a> {
         {
             return Ok(round.fail("EnvironmentLacking", &lacking));
         }
-        if let Some(at) = round.status.retry_at.as_deref().and_then(parse_rfc3339)
-            && round.world.now() < at
-        {
+        if let Some(at) = round.retry_at() {
             round.plan.at(at);
             return Ok(round.pause());
         }
@@ -140,6 +138,14 @@ impl<'a> Round<'a> {
         self.failed_once(&error)
     }
 
+    /// When the next attempt is, if that is still to come. One that is further away than the pause was noted before the clock was set back.
+    fn retry_at(&self) -> Option<u64> {
+        let at = self.status.retry_at.as_deref().and_then(parse_rfc3339)?;
+        let now = self.world.now();
+        let longest = pause(self.status.retry_count.unwrap_or_default());
+        (now < at && at - now <= longest).then_some(at)
+    }
+
     fn failed_once(mut self, error: &str) -> Plan {
         let spec = &self.backup.body.spec;
         let count = self.status.retry_count.unwrap_or_default().saturating_add(1);
@@ -147,8 +153,7 @@ impl<'a> Round<'a> {
         if count >= spec.backoff_limit {
             return self.fail("BackupFailed", &format!("backoff limit exceeded after {count} retries: {error}"));
         }
-        let pause = PAUSE.saturating_mul(u64::from(count.unsigned_abs()));
-        let at = self.world.now().saturating_add(pause) / 1_000 * 1_000;
+        let at = self.world.now().saturating_add(pause(count)) / 1_000 * 1_000;
         self.status.retry_at = Some(rfc3339(at));
         self.status.error = Some(error.to_owned());
         self.plan.at(at);
@@ -236,6 +241,11 @@ impl<'a> Round<'a> {
         plan.start(&copy::task_name(place), execution);
         plan
     }
+}
+
+/// How long the next attempt waits after so many that failed.
+fn pause(failed: i32) -> u64 {
+    PAUSE.saturating_mul(u64::from(failed.unsigned_abs()))
 }
 
 fn refused(request: &Request) -> Option<String> {

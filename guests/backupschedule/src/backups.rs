@@ -32,7 +32,7 @@ struct Status {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) header: Header,
-    /// When it was made, by its name or, where that says nothing, by its metadata.
+    /// When it was made, or was due if its clock says that this is later.
     pub(crate) time: Timestamp,
     /// Which copy it makes, where there are several.
     pub(crate) copy: Option<i32>,
@@ -110,6 +110,6 @@ impl Backups {
 fn time_of(schedule: &str, backup: &Typed<Body>) -> Timestamp {
     let in_name =
         backup.header.name.strip_prefix(schedule).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.parse::<u64>().ok());
-    let seconds = in_name.and_then(|seconds| seconds.checked_mul(1_000));
-    seconds.or_else(|| parse_rfc3339(&backup.body.metadata.creation_timestamp)).unwrap_or_default()
+    let due = in_name.and_then(|seconds| seconds.checked_mul(1_000));
+    due.max(parse_rfc3339(&backup.body.metadata.creation_timestamp)).unwrap_or_default()
 }

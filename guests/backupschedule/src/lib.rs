@@ -116,17 +116,17 @@ impl Round<'_> {
         } else if let Some(made) = self.made.under_way() {
             message = format!("Backup schedule active; the next Backup waits for the end of Backup \"{}\"", made.header.name);
         } else {
-            return Ok(self.make(cron, now, message));
+            return Ok(self.make(cron, next, now, message));
         }
         Ok(Verdict::yes(CREATED, message))
     }
 
-    /// Makes a Backup.
-    fn make(&mut self, cron: &Schedule, now: Timestamp, message: String) -> Verdict {
+    /// Makes the Backup that has been due since a time.
+    fn make(&mut self, cron: &Schedule, due: Timestamp, now: Timestamp, message: String) -> Verdict {
         let spec = &self.schedule.body.spec;
         let copy = copies(spec).map(|copies| self.next_copy(copies));
         let storage = storage(spec, copy.unwrap_or(1)).expect("the spec was validated");
-        let backup = make::backup(&self.schedule.header, spec, storage, copy, now);
+        let backup = make::backup(&self.schedule.header, spec, storage, copy, due);
         let name = backup["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if let Some(failure) = self.failure.take() {
             self.due = Some(backup);
@@ -135,7 +135,7 @@ impl Round<'_> {
         self.plan.apply(&backup);
         self.plan.event(Severity::Normal, "BackupCreated", "Schedule", format!("Backup \"{name}\" is due"));
         let status = &mut self.schedule.body.status;
-        // In whole seconds, as the status and the Backup's name have it.
+        // In whole seconds, as the status has it.
         let now = now / 1_000 * 1_000;
         let next = cron.next(now);
         status.last_schedule_time = Some(rfc3339(now));

@@ -1,11 +1,12 @@
-//! The manifest of a Backup. Its name holds the time at which it was made, so that a round that is repeated after a crash knows it again.
+//! The manifest of a Backup. Its name holds the time at which it was due, so that a round that is repeated after a crash knows it again, and two
+//! operators that do not know of each other yet make the same one.
 
 use crds::{API_VERSION, Backup, BackupScheduleSpec, BackupSpec, BackupStorage, names};
 use sdk::{Header, Timestamp, owner_reference};
 use serde_json::{Map, Value as Json, json};
 
-/// A Backup of the schedule, made at this time. `copy` is given where there are several.
-pub(crate) fn backup(schedule: &Header, spec: &BackupScheduleSpec, storage: BackupStorage, copy: Option<i32>, time: Timestamp) -> Json {
+/// A Backup of the schedule, due at this time. `copy` is given where there are several.
+pub(crate) fn backup(schedule: &Header, spec: &BackupScheduleSpec, storage: BackupStorage, copy: Option<i32>, due: Timestamp) -> Json {
     let spec = BackupSpec {
         dolt_db_ref: spec.dolt_db_ref.clone(),
         storage,
@@ -23,7 +24,7 @@ pub(crate) fn backup(schedule: &Header, spec: &BackupScheduleSpec, storage: Back
         "apiVersion": API_VERSION,
         "kind": Backup::KIND,
         "metadata": {
-            "name": names::scheduled_backup(&schedule.name, i64::try_from(time / 1_000).unwrap_or(i64::MAX)),
+            "name": names::scheduled_backup(&schedule.name, i64::try_from(due / 1_000).unwrap_or(i64::MAX)),
             "namespace": schedule.namespace,
             "labels": labels,
             "ownerReferences": [owner_reference(schedule)],

@@ -167,6 +167,11 @@ impl Observed {
         }))
     }
 
+    /// Whether a claim is one of a server that is wanted, whether it is bound or not.
+    pub(crate) fn has(&self, claim: &str) -> bool {
+        self.volumes.iter().any(|volume| volume.claim == claim) || self.unbound.iter().any(|(_, unbound)| unbound == claim)
+    }
+
     /// The snapshot of this name.
     pub(crate) fn named(&self, name: &str) -> Option<&Typed<VolumeSnapshot>> {
         self.taken.iter().find(|snapshot| snapshot.header.name == name)

@@ -44,6 +44,10 @@ pub(crate) fn progress(round: &Round<'_>, due: bool) -> Result<Progress, Failure
     }
     let Some(set) = &round.snapshot.body.status.last_set else { return Ok(Progress::None) };
     let mut set = set.clone();
+    if !set.complete {
+        // A server that went before its snapshot was made is none of the set's any more.
+        set.snapshots.retain(|member| round.observed.named(&member.name).is_some() || round.observed.has(&member.claim));
+    }
     let missing = set.snapshots.iter().any(|member| round.observed.named(&member.name).is_none());
     let begun = set.name.parse::<u64>().unwrap_or_default().saturating_mul(1_000);
     let deadline = begun.saturating_add(u64::try_from(SPAN.as_millis()).unwrap_or_default());

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::world::{CLIENTS, Event, World};
 
 /// The database that it writes to.
-const DATABASE: &str = "app";
+pub(crate) const DATABASE: &str = "app";
 /// For how long it waits for an answer, in milliseconds.
 const PATIENCE: u64 = 1_000;
 

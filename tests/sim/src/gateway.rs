@@ -28,15 +28,17 @@ use tokio::{
 
 use crate::{
     api::Change,
-    dolt::{Answer, Session},
+    dolt::{Answer, Dolt, Session},
     lease::Candidate,
     rng::Rng,
     schedule::Trouble,
-    world::{HOST, World},
+    world::{HOST, World, clock},
 };
 
 /// Between two looks for an answer that takes long, in milliseconds.
 const LOOK: u64 = 10;
+/// For how long a task tries to connect: the longest deadline of the host for what is no task.
+const CONNECTING: Duration = Duration::from_secs(60);
 
 /// The world, and whoever waits for it.
 pub(crate) struct Sim {
@@ -158,6 +160,16 @@ impl SimGateway {
         Self { sim, tasks, replica: candidate.replica, leadership: candidate.leadership.clone(), sent: Mutex::default() }
     }
 
+    /// A host that does not lead any more ends its tasks, as soon as it does anything at all.
+    pub(crate) async fn end_tasks_with_leadership(self: Arc<Self>) {
+        self.leadership.acquired().await;
+        self.leadership.lost().await;
+        while self.sim.look(|world| world.stands_still(self.replica)) {
+            sleep(Duration::from_millis(LOOK * 10)).await;
+        }
+        self.tasks.close().await;
+    }
+
     async fn perform(&self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: bool) -> Done {
         match effect {
             Effect::Sql(execution) => {
@@ -264,6 +276,7 @@ impl Statements {
             return Err(sql_error(endpoint, SqlErrorKind::Invalid, 0, "a Secret of the statement is not there"));
         };
         let mut answer = self.at_now().dolt.run(session, &statement);
+        let mut line = None;
         loop {
             match answer {
                 Answer::Rows(rows) => return Ok(rows),
@@ -280,9 +293,15 @@ impl Statements {
                     if Instant::now() >= until {
                         return Err(sql_error(endpoint, SqlErrorKind::Timeout, 0, "no answer before the deadline"));
                     }
-                    sleep(Duration::from_millis(LOOK)).await;
+                    let copies = Dolt::is_copy(id);
+                    if copies {
+                        line.get_or_insert_with(|| Line { sim: self.sim.clone(), server: server.clone().unwrap_or_default(), copy: id });
+                    }
+                    sleep(Duration::from_millis(if copies { LOOK * 10 } else { LOOK })).await;
                     let world = self.at_now();
-                    let hears = server.as_ref().is_some_and(|server| !world.is_cut(HOST, server) && world.dolt.answers(server));
+                    // One that has ended says so, where its last word gets through.
+                    let speaks = |server: &String| world.dolt.answers(server) || (copies && !world.dolt.runs(server));
+                    let hears = server.as_ref().is_some_and(|server| !world.is_cut(HOST, server) && speaks(server));
                     let known = if hears { world.dolt.later_answer(session, id) } else { None };
                     answer = known.unwrap_or(Answer::Waits(id));
                 }
@@ -306,7 +325,13 @@ impl Statements {
         let failed = ExecuteError::Sql;
         self.pause(1..6).await;
         let endpoint = &execution.endpoint;
-        let mut session = self.connect(endpoint, execution.database.as_deref(), until).await.map_err(failed)?;
+        let soon = until.min(Instant::now() + CONNECTING);
+        let mut session = self.connect(endpoint, execution.database.as_deref(), soon).await.map_err(|mut error| {
+            if soon < until {
+                error.kind = SqlErrorKind::Unreachable;
+            }
+            failed(error)
+        })?;
         if let Some(Guard { statement, expected }) = &execution.guard {
             let rows = self.run(endpoint, &mut session, statement, until).await.map_err(failed)?;
             let found = rows.rows.first().cloned().unwrap_or_default();
@@ -341,8 +366,25 @@ impl Work for Statements {
             done = self.execute(execution, end) => done,
             _ = stop => Err(ExecuteError::Sql(sql_error(&execution.endpoint, SqlErrorKind::Timeout, 0, "the task was ended"))),
         };
+        self.at_now().on_task_ended(execution, &done);
         self.news.notify_one();
         done
+    }
+}
+
+/// The connection of a copy. Whoever drops it hangs up.
+struct Line {
+    sim: Arc<Sim>,
+    server: String,
+    copy: u64,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.sim.change(|world| {
+            let heard = !world.is_cut(HOST, &self.server) && (world.dolt.answers(&self.server) || !world.dolt.runs(&self.server));
+            world.dolt.hang_up(self.copy, heard);
+        });
     }
 }
 
@@ -507,6 +549,7 @@ impl World {
     /// An effect on the API server. A host that has `heard` of it sees at once what is written.
     fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Stored>, heard: Option<u64>) -> Done {
         let from = self.api.changes();
+        self.api.now = Some(clock(self.now));
         let changed = self.api.perform(subject, effect, known)?;
         if let Some(replica) = heard.filter(|_| changed) {
             for at in from..self.api.changes() {

@@ -29,11 +29,14 @@ use crate::{
 const VALUES: &str = include_str!("../../../charts/doltdb-operator/values.yaml");
 
 /// Who reconciles, by slot.
-pub(crate) const SLOTS: [(&str, Function); 4] = [
+pub(crate) const SLOTS: [(&str, Function); 7] = [
     ("doltdb", doltdb::DoltDBReconciler::reconcile),
     ("database", database::DatabaseReconciler::reconcile),
     ("user", user::UserReconciler::reconcile),
     ("grant", grant::GrantReconciler::reconcile),
+    ("snapshot", snapshot::SnapshotReconciler::reconcile),
+    ("backup", backup::BackupReconciler::reconcile),
+    ("backupschedule", backupschedule::BackupScheduleReconciler::reconcile),
 ];
 
 /// The digest of the modules that a host begins with.
@@ -75,8 +78,7 @@ impl Modules {
                 Arc::new(Native { function, sim: self.sim.clone(), digest: digest.into() })
             };
             match self.options.mutant {
-                // The mistakes are those of reconcilers of databases.
-                Some(mutant) if name == SLOTS[0].0 => mutant.of(instance),
+                Some(mutant) if name == mutant.slot() => mutant.of(instance),
                 _ => instance,
             }
         })
@@ -98,7 +100,8 @@ impl Host {
     /// Reconciles, and writes as long as the candidate leads.
     pub(crate) fn start(sim: &Arc<Sim>, configuration: &Configuration, options: &Options, candidate: Candidate) -> Self {
         let (long, ended) = Tasks::new(TaskLimits::from(&Limits::default()), configuration.metrics.clone());
-        let world: SharedGateway = Arc::new(SimGateway::new(sim.clone(), long, &candidate));
+        let gateway = Arc::new(SimGateway::new(sim.clone(), long, &candidate));
+        let world: SharedGateway = gateway.clone();
         let shared = Shared {
             world,
             index: Arc::default(),
@@ -114,6 +117,7 @@ impl Host {
         let mut tasks: Vec<_> = controllers.iter().map(|controller| tokio::spawn(controller.clone().run())).collect();
         let by_name = configuration.slots.iter().map(|(name, _)| (*name).to_owned()).zip(controllers.iter().cloned()).collect();
         tasks.push(tokio::spawn(follow(ended, by_name)));
+        tasks.push(tokio::spawn(gateway.end_tasks_with_leadership()));
         Self { controllers, seats, modules, promotions: 0, shared, tasks, _candidate: candidate }
     }
 

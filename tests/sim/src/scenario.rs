@@ -1,6 +1,7 @@
 //! Scenarios: what the user and the cluster do, faults aside.
 
 mod accounts;
+mod copies;
 mod fields;
 
 pub(crate) use self::fields::Field;
@@ -93,6 +94,20 @@ pub enum Scenario {
     AccountsSwitchover2,
     /// Two servers run with a Database, a User and a Grant; the user changes a field of one of the four, and changes it back. The seed says which.
     ThereAndBack2,
+    /// Two servers run; the user creates three Backups, two of which would go to one place.
+    Backups2,
+    /// Two servers run; the user creates a Backup, and the primary's pod is killed while a database is copied.
+    BackupKilled2,
+    /// Two servers run; the user creates a Backup, and wants the other one as primary while a database is copied.
+    BackupSwitchover2,
+    /// Two servers run; the user creates a BackupSchedule that keeps few Backups, and later suspends it.
+    BackupSchedule2,
+    /// Two servers run; the user creates a Snapshot that keeps two sets, and later suspends it.
+    Snapshots2,
+    /// Three servers run; the user creates a Snapshot, and wants two servers while a set is taken.
+    SnapshotsScaleDown,
+    /// Two servers run; the user creates a Backup, a BackupSchedule and a Snapshot, and deletes all of them while they are at work.
+    CopiesDeleted2,
 }
 
 /// Something that the scenario does.
@@ -110,6 +125,18 @@ pub(crate) enum Act {
     ChangePassword,
     /// The user deletes the Database, the User and the Grant.
     DeleteAccounts,
+    /// The user creates a Backup of all databases.
+    CreateBackup,
+    /// The user creates a Backup of this name and of this database.
+    CreateBackupOf(&'static str, &'static str),
+    /// The user creates a BackupSchedule.
+    CreateBackupSchedule,
+    /// The user creates a Snapshot with this policy of what becomes of its snapshots.
+    CreateSnapshot(&'static str),
+    /// The user suspends what makes copies.
+    SuspendCopies,
+    /// The user deletes what makes copies.
+    DeleteCopies,
     /// The user changes a field.
     There,
     /// The user changes it back.
@@ -142,9 +169,20 @@ impl Scenario {
             | Self::Password2
             | Self::AccountsDeleted2
             | Self::AccountsSwitchover2
-            | Self::ThereAndBack2 => 2,
+            | Self::ThereAndBack2
+            | Self::Backups2
+            | Self::BackupKilled2
+            | Self::BackupSwitchover2
+            | Self::BackupSchedule2
+            | Self::Snapshots2
+            | Self::CopiesDeleted2 => 2,
             _ => 3,
         }
+    }
+
+    /// Whether something is made at times of the clock: how much, depends on how long everything takes.
+    pub(crate) fn has_times(self) -> bool {
+        matches!(self, Self::BackupSchedule2 | Self::Snapshots2 | Self::SnapshotsScaleDown | Self::CopiesDeleted2)
     }
 
     /// How many servers run when it begins.
@@ -203,6 +241,24 @@ impl Scenario {
             Self::ReplicationOff => vec![(1_000, last_leads()), (20_000, off())],
             Self::ReplicationOn => vec![(3_000, on(3))],
             Self::ReplicationOffAndOn => vec![(3_000, off()), (90_000, on(3))],
+            Self::Backups2 => {
+                vec![(1_000, Act::CreateBackup), (2_100, Act::CreateBackupOf("one", "app")), (3_200, Act::CreateBackupOf("other", "stock"))]
+            }
+            Self::BackupKilled2 => vec![(1_000, Act::CreateBackup), (3_000, Act::Trouble(Trouble::Kill(Which::Primary)))],
+            Self::BackupSwitchover2 => {
+                vec![(1_000, Act::CreateBackup), (3_000, edit("/spec/replication/primary/podIndex", json!(1)))]
+            }
+            Self::BackupSchedule2 => vec![(1_000, Act::CreateBackupSchedule), (40_000, Act::SuspendCopies)],
+            Self::Snapshots2 => vec![(1_000, Act::CreateSnapshot("Skip")), (42_000, Act::SuspendCopies)],
+            Self::SnapshotsScaleDown => {
+                vec![(1_000, Act::CreateSnapshot("Delete")), (13_100, edit("/spec/replicas", json!(2))), (30_000, Act::SuspendCopies)]
+            }
+            Self::CopiesDeleted2 => vec![
+                (1_000, Act::CreateSnapshot("Delete")),
+                (1_100, Act::CreateBackupSchedule),
+                (9_000, Act::CreateBackup),
+                (15_000, Act::DeleteCopies),
+            ],
             Self::ReplicationKept => vec![(3_000, off()), (5_500, on(2))],
         }
     }
@@ -215,7 +271,9 @@ impl Scenario {
     /// The pod that must be primary at the end, where the user has asked for one and nothing came in between.
     fn wanted_primary(self) -> Option<String> {
         match self {
-            Self::Switchover2 | Self::CreateWithOtherPrimary | Self::AccountsSwitchover2 => Some(format!("{NAME}-1")),
+            Self::Switchover2 | Self::CreateWithOtherPrimary | Self::AccountsSwitchover2 | Self::BackupSwitchover2 => {
+                Some(format!("{NAME}-1"))
+            }
             Self::Switchover3 | Self::SwitchoverTwice3 => Some(format!("{NAME}-2")),
             Self::SwitchoverAndBack2 => Some(format!("{NAME}-0")),
             _ => None,
@@ -347,6 +405,12 @@ impl World {
             Act::CreateAccounts => self.create_accounts(),
             Act::ChangePassword => self.change_password(),
             Act::DeleteAccounts => self.delete_accounts(),
+            Act::CreateBackup => self.create_backup(),
+            Act::CreateBackupOf(name, database) => self.create_backup_of(name, database),
+            Act::CreateBackupSchedule => self.create_backup_schedule(),
+            Act::CreateSnapshot(cleanup) => self.create_snapshot(cleanup),
+            Act::SuspendCopies => self.suspend_copies(),
+            Act::DeleteCopies => self.delete_copies(),
             Act::There => self.go_there(),
             Act::Back => self.go_back(),
             Act::Trouble(trouble) => self.on_trouble(trouble),

@@ -14,7 +14,7 @@ use crate::{
     dolt::Dolt,
     faults::Faults,
     host::FIRST,
-    kube::{PodRun, PodStep},
+    kube::{PodRun, PodStep, SnapshotStep, VolumeSnapshots},
     lease::Leases,
     oracle::{Detour, Oracle},
     rng::Rng,
@@ -46,6 +46,8 @@ pub(crate) enum Event {
     Watch(usize),
     /// A pod goes on.
     Pod { uid: String, token: u64, step: PodStep },
+    /// A VolumeSnapshot goes on.
+    VolumeSnapshot { name: String, step: SnapshotStep },
     /// A pod's server looks whether it is cut off.
     LookOut { pod: String, life: u64 },
     /// The nodes learn which pods are behind the Services.
@@ -93,6 +95,7 @@ pub(crate) struct World {
     pub(crate) pods: BTreeMap<String, PodRun>,
     /// The pods behind each Service, as the nodes know them.
     pub(crate) proxied: BTreeMap<String, Vec<String>>,
+    pub(crate) volume_snapshots: VolumeSnapshots,
     pub(crate) client: Client,
     pub(crate) faults: Faults,
     pub(crate) oracle: Oracle,
@@ -155,6 +158,7 @@ impl World {
             dolt: Dolt::new(seed),
             pods: BTreeMap::new(),
             proxied: BTreeMap::new(),
+            volume_snapshots: VolumeSnapshots::new(),
             client: Client::default(),
             faults: Faults::default(),
             oracle: Oracle::default(),
@@ -264,6 +268,7 @@ impl World {
             self.say(|| format!("{pod} is primary of epoch {epoch}"));
             self.on_promoted(&pod, epoch);
         }
+        self.note_copies();
         self.note_who_is_there();
         let (from, until) = (self.watched.0, self.api.changes());
         if from == until {
@@ -322,6 +327,7 @@ impl World {
                 }
             }
             Event::Pod { uid, token, step } => self.on_pod(&uid, token, step),
+            Event::VolumeSnapshot { name, step } => self.on_volume_snapshot(&name, step),
             Event::Proxy => self.proxied = self.endpoints(),
             Event::Write => self.on_write(),
             Event::Arrive { write, pod } => self.on_arrive(write, &pod),

@@ -14,6 +14,8 @@ const COMPONENTS: Options = Options { components: true, ..NATIVE };
 #[case(Scenario::ScaleDown)]
 #[case(Scenario::Accounts2)]
 #[case(Scenario::AccountsSwitchover2)]
+#[case(Scenario::BackupSchedule2)]
+#[case(Scenario::CopiesDeleted2)]
 fn a_run_of_components_is_the_same(#[case] scenario: Scenario) {
     let one_fault = each_effect(scenario, 1, &NATIVE).into_iter().step_by(61);
     let several = (1..=4).map(|seed| Schedule::random(scenario, seed));

@@ -48,6 +48,10 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::Password2)]
 #[case(Scenario::AccountsDeleted2)]
 #[case(Scenario::AccountsSwitchover2)]
+#[case(Scenario::Backups2)]
+#[case(Scenario::BackupSchedule2)]
+#[case(Scenario::Snapshots2)]
+#[case(Scenario::CopiesDeleted2)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
     assert_held(&explore(&each_effect(scenario, 1, &PLAIN), &PLAIN));
 }
@@ -83,6 +87,13 @@ fn two_faults_do_no_harm() {
 #[case(Scenario::Password2)]
 #[case(Scenario::AccountsDeleted2)]
 #[case(Scenario::AccountsSwitchover2)]
+#[case(Scenario::Backups2)]
+#[case(Scenario::BackupKilled2)]
+#[case(Scenario::BackupSwitchover2)]
+#[case(Scenario::BackupSchedule2)]
+#[case(Scenario::Snapshots2)]
+#[case(Scenario::SnapshotsScaleDown)]
+#[case(Scenario::CopiesDeleted2)]
 fn without_faults_it_goes_as_wished(#[case] scenario: Scenario) {
     let schedules: Vec<Schedule> = (1..=10).map(|seed| Schedule::quiet(scenario, seed)).collect();
     assert_held(&explore(&schedules, &PLAIN));

@@ -1,7 +1,10 @@
 //! The simulator's model of Dolt against real servers: the same scripts, the same answers.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use host::contract::{Argument, Statement, Value};
 use mysql_async::{Row, from_value, prelude::Queryable};
@@ -26,6 +29,10 @@ enum Op {
     Say(usize, &'static str, &'static str, &'static [&'static str]),
     /// The same, where the real server may take its time until it answers as the model does.
     Hear(usize, &'static str, &'static str, &'static [&'static str]),
+    /// What it has of this database is copied to a folder of its own.
+    Copy(usize, &'static str),
+    /// What is in that folder, and has been written to the database.
+    Copied(usize, &'static str),
     Stop(usize),
     Start(usize),
     /// The configuration, with which it starts the next time, does not name the other one.
@@ -109,7 +116,12 @@ impl Model {
             None => val(Value::Text((*word).into())),
         };
         let statement = Statement { text: text.into(), arguments: words.iter().map(argument).collect() };
-        came(self.dolt.run(&mut session, &statement))
+        let mut answer = self.dolt.run(&mut session, &statement);
+        while let Answer::Waits(id) = answer {
+            self.pass(100);
+            answer = self.dolt.later_answer(&mut session, id).unwrap_or(Answer::Waits(id));
+        }
+        came(answer)
     }
 
     fn state(&self, n: usize) -> Option<State> {
@@ -167,6 +179,11 @@ fn written(text: &str, words: &[&str]) -> String {
         None if *word == "true" => text.replacen('?', "true", 1),
         None => text.replacen('?', &format!("'{word}'"), 1),
     })
+}
+
+/// A destination in a folder of a server.
+fn url(folder: &Path, database: &str) -> String {
+    format!("file://{}/.backups/{database}", folder.display())
 }
 
 async fn say(cluster: &Cluster, n: usize, database: &str, statement: &str) -> Came {
@@ -314,6 +331,11 @@ use Op::*;
     Say(0, "", "DROP DATABASE IF EXISTS ??", &["`shop"]),
     Hear(1, "", "SELECT schema_name FROM information_schema.schemata ORDER BY schema_name", &[]),
 ])]
+#[case::a_copy_has_what_was_written_and_is_overwritten_by_the_next(&["primary", "standby"], &[
+    Say(0, "", "CALL dolt_backup(?, ?)", &["sync-url", "file:///db/.backups/x"]), Write(0, 1), Write(0, 2), Copy(0, "app"), Write(0, 3),
+    Copied(0, "app"), Copy(0, "app"), Copied(0, "app"), Settle, Copy(1, "app"), Assume(1, "primary", 2), Settle, Write(1, 4),
+    Copied(1, "app"), Copy(1, "app"), Copied(1, "app"),
+])]
 #[tokio::test]
 async fn the_model_answers_as_dolt_does(#[case] roles: &[&str], #[case] script: &[Op]) {
     let mut model = Model::start(roles);
@@ -386,6 +408,23 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+        Copy(n, database) => {
+            let call = "CALL dolt_backup(?, ?)";
+            let modelled = model.say(n, database, call, &["sync-url", &url(Path::new("/db"), database)]);
+            let real = written(call, &["sync-url", &url(cluster.servers[n].folder.path(), database)]);
+            (Some(modelled), Some(say(cluster, n, database, &real).await))
+        }
+        Copied(n, database) => {
+            let copied = model.dolt.at(Some(&format!("v{n}")), &url(Path::new("/db"), database)).unwrap();
+            let modelled = Came::Rows(copied.content.writes.iter().map(|write| vec![write.to_string()]).collect());
+            // That another one was dropped a standby may not have heard when it becomes primary.
+            let again = format!("again_{n}_{}", copied.content.writes.len());
+            let from = url(cluster.servers[n].folder.path(), database);
+            cluster.ask(n, &format!("CALL dolt_backup('restore', '{from}', '{again}')")).await.unwrap();
+            let real = real_rows(cluster.ask(n, &format!("SELECT n FROM {again}.t")).await);
+            cluster.ask(n, &format!("DROP DATABASE {again}")).await.unwrap();
+            (Some(modelled), Some(real))
         }
         Stop(n) => {
             model.dolt.stop(&format!("s{n}"));

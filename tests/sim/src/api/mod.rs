@@ -48,6 +48,8 @@ pub struct Api {
     objects: BTreeMap<ObjectKey, Kept>,
     version: u64,
     uids: u64,
+    /// The time on its clock, for what is made by an apply.
+    pub(crate) now: Option<u64>,
     /// The objects when the history begins.
     base: BTreeMap<ObjectKey, Arc<Stored>>,
     history: Vec<Change>,
@@ -130,7 +132,13 @@ impl Api {
         let place = (manager.to_owned(), part);
         let mut next = match there {
             None if !part.is_empty() || !uid.is_empty() => return Err(not_found(key)),
-            None => json!({"apiVersion": key.api_version, "kind": key.kind, "metadata": {"name": key.name, "namespace": key.namespace}}),
+            None => {
+                let mut metadata = json!({"name": key.name, "namespace": key.namespace});
+                if let Some(now) = self.now {
+                    metadata["creationTimestamp"] = sdk::rfc3339(now).into();
+                }
+                json!({"apiVersion": key.api_version, "kind": key.kind, "metadata": metadata})
+            }
             Some(kept) if !uid.is_empty() && kept.object.header.uid != uid => return Err(invalid(key, "the uid is another")),
             Some(kept) => kept.object.body.clone(),
         };

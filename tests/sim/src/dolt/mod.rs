@@ -4,6 +4,7 @@
 //! Kubernetes. `tests/sql/tests/model.rs` asks real servers the same questions.
 
 mod accounts;
+mod copies;
 mod databases;
 mod disk;
 mod replicate;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use self::{accounts::stored, sql::hash};
 pub use self::{
     accounts::{Account, Name},
+    copies::Copied,
     databases::Ignore,
     role::Role,
     sql::{Answer, Session},
@@ -148,6 +150,11 @@ pub enum Later {
         /// Its life.
         life: u64,
     },
+    /// A copy of a database may be complete.
+    Copied {
+        /// Its number.
+        copy: u64,
+    },
     /// A server that steps down stops waiting for its standbys.
     GiveUp {
         /// The server.
@@ -178,6 +185,7 @@ pub struct Dolt {
     later: Vec<(u64, Later)>,
     promoted: Vec<(String, u64)>,
     ended: Vec<String>,
+    copies: copies::Copies,
 }
 
 impl Dolt {
@@ -196,6 +204,7 @@ impl Dolt {
             later: Vec::new(),
             promoted: Vec::new(),
             ended: Vec::new(),
+            copies: copies::Copies::default(),
         }
     }
 
@@ -290,6 +299,7 @@ impl Dolt {
     /// Empties a volume.
     pub fn wipe(&mut self, volume: &str) {
         self.volumes.remove(volume);
+        self.wipe_copies(volume);
     }
 
     /// Makes a primary that does not run come up as a standby.
@@ -394,6 +404,7 @@ impl Dolt {
                 Later::Push { server, life, database, peer } => self.on_push(&server, life, &database, &peer),
                 Later::Drop { server, life, database, peer } => self.on_drop(&server, life, &database, &peer),
                 Later::Tick { server, life } => self.on_tick(&server, life),
+                Later::Copied { copy } => self.on_copied(copy),
                 Later::GiveUp { server, transition } => self.on_give_up(&server, transition),
             }
         }

@@ -101,6 +101,7 @@ fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Re
     Ok(match column.to_ascii_lowercase().as_str() {
         "@@global.dolt_cluster_role" => Value::Text(role.to_string()),
         "@@global.dolt_cluster_role_epoch" => Value::Signed(i64::try_from(epoch).unwrap_or_default()),
+        "@@hostname" => Value::Text(server.to_owned()),
         "current_user()" => Value::Text("admin@%".into()),
         "active_branch()" => Value::Text("main".into()),
         "dolt_version()" => Value::Text("1.83.2".into()),

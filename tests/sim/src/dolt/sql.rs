@@ -12,9 +12,9 @@ pub(super) const CODE: u16 = 1105;
 /// A session on a server.
 #[derive(Debug, Clone)]
 pub struct Session {
-    server: String,
-    connections: (u64, u64),
-    database: Option<String>,
+    pub(super) server: String,
+    pub(super) connections: (u64, u64),
+    pub(super) database: Option<String>,
     /// The server has changed its role in this session: it takes no further statement.
     spent: bool,
 }
@@ -87,6 +87,9 @@ impl Dolt {
                 };
                 return self.branch(session, name, from);
             }
+            ("DOLT_BACKUP", [Argument::Value(Value::Text(what)), Argument::Value(Value::Text(url))]) => {
+                return self.backup(session, what, url);
+            }
             _ => return unknown(),
         };
         match called {
@@ -109,6 +112,9 @@ impl Dolt {
 
     /// The answer to a statement that had to wait, once it is known.
     pub fn later_answer(&self, session: &mut Session, id: u64) -> Option<Answer> {
+        if Self::is_copy(id) {
+            return self.copied(session, id);
+        }
         if self.is_unheard(id) {
             return Some(Answer::Lost);
         }

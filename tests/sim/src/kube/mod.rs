@@ -5,12 +5,17 @@ mod fence;
 mod kubelet;
 mod services;
 mod stateful_sets;
+mod volume_snapshots;
 
 pub(crate) use self::{
     kubelet::{PodRun, PodStep},
     stateful_sets::revision,
+    volume_snapshots::{SnapshotStep, VolumeSnapshots},
 };
 use crate::world::{Event, World};
+
+/// Who makes volumes and snapshots of them.
+pub(crate) const DRIVER: &str = "csi.example.com";
 
 impl World {
     /// All controllers look at everything once.
@@ -18,6 +23,7 @@ impl World {
         self.api.collect();
         self.run_stateful_sets();
         self.run_kubelets();
+        self.run_volume_snapshots();
         let endpoints = self.endpoints();
         if endpoints != self.proxied {
             let delay = self.wait(20..250);

@@ -85,7 +85,10 @@ impl World {
             self.api.create(
                 json!({
                     "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": claim, "namespace": header.namespace, "labels": template["metadata"]["labels"]},
+                    "metadata": {
+                        "name": claim, "namespace": header.namespace, "labels": template["metadata"]["labels"],
+                        "annotations": {"volume.kubernetes.io/storage-provisioner": super::DRIVER},
+                    },
                     "spec": template["spec"], "status": {"phase": "Bound"},
                 }),
                 now,

@@ -78,6 +78,16 @@ pub enum Mutant {
     IgnoresEpochs,
     /// Servers are what they were in the round before.
     StaleRoles,
+    /// A set of snapshots is in the status after it is made.
+    SetAfterSnapshots,
+    /// A set too few is kept.
+    KeepsTooFew,
+    /// A Backup does not see the others.
+    NoTurns,
+    /// A copy that failed counts as one that succeeded.
+    FailureIsCopy,
+    /// A schedule takes every Backup for one that has ended.
+    NeverWaits,
 }
 
 struct Mutated {
@@ -90,6 +100,16 @@ impl Mutant {
     /// All of them.
     pub fn all() -> &'static [Self] {
         Self::value_variants()
+    }
+
+    /// Whose reconciler makes it.
+    pub(crate) fn slot(self) -> &'static str {
+        match self {
+            Self::SetAfterSnapshots | Self::KeepsTooFew => "snapshot",
+            Self::NoTurns | Self::FailureIsCopy => "backup",
+            Self::NeverWaits => "backupschedule",
+            _ => "doltdb",
+        }
     }
 
     pub(crate) fn of(self, inner: Arc<dyn Decide>) -> Arc<dyn Decide> {

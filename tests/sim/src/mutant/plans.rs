@@ -15,7 +15,7 @@ impl Mutant {
             object.pointer("/status/replicationEpoch").and_then(Json::as_u64)
         };
         match self {
-            Self::StatusLast => {
+            Self::StatusLast | Self::SetAfterSnapshots => {
                 let (status, rest): (Vec<_>, Vec<_>) = std::mem::take(effects).into_iter().partition(|e| matches!(e, Effect::Status(_)));
                 *effects = rest.into_iter().chain(status).collect();
             }
@@ -99,7 +99,11 @@ impl Mutant {
             | Self::ErrorIsSuccess
             | Self::IndexForOrdinal
             | Self::IgnoresEpochs
-            | Self::StaleRoles => {}
+            | Self::StaleRoles
+            | Self::KeepsTooFew
+            | Self::NoTurns
+            | Self::FailureIsCopy
+            | Self::NeverWaits => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use host::{
     contract::{
         Effect, EffectFailure, Event, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
-        TaskState, Timestamp, Value,
+        TaskProgress, TaskState, Timestamp, Value,
     },
     gateway::{Applied, Gateway, SharedGateway, Subject},
 };
@@ -47,6 +47,12 @@ impl Memory {
                     status.insert("caughtUpStandbys".into(), json!(["db-0", "db-1", "db-2"]));
                     status.insert("databases".into(), json!([]));
                 }
+                request.object.body = object.to_string();
+            }
+            Mutant::KeepsTooFew => {
+                let Ok(mut object) = serde_json::from_str::<Json>(&request.object.body) else { return };
+                let kept = object["spec"]["retention"]["sets"].as_u64().unwrap_or_default();
+                object["spec"]["retention"]["sets"] = kept.saturating_sub(1).into();
                 request.object.body = object.to_string();
             }
             Mutant::ErrorIsSuccess => {
@@ -147,6 +153,14 @@ fn change(answer: &mut Answer, role: impl FnOnce(&mut Vec<Value>), epoch: Value)
     }
 }
 
+/// Takes a Backup for one that is complete.
+fn end(backup: &mut Object) {
+    if let Ok(mut body) = serde_json::from_str::<Json>(&backup.body) {
+        body["status"]["phase"] = "Completed".into();
+        backup.body = body.to_string();
+    }
+}
+
 /// The world as a reconciler with a mistake sees it.
 pub(super) struct Reads {
     mutant: Mutant,
@@ -175,6 +189,11 @@ impl Gateway for Reads {
         if selection.kind.kind == "Pod" {
             self.memory().pods(self.mutant, &mut page.objects);
         }
+        match (self.mutant, selection.kind.kind.as_str()) {
+            (Mutant::NoTurns, "Backup") => page.objects.clear(),
+            (Mutant::NeverWaits, "Backup") => page.objects.iter_mut().for_each(end),
+            _ => {}
+        }
         Ok(page)
     }
 
@@ -190,7 +209,13 @@ impl Gateway for Reads {
     }
 
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
-        self.inner.tasks(subject).await
+        let mut tasks = self.inner.tasks(subject).await;
+        if self.mutant == Mutant::FailureIsCopy {
+            tasks.iter_mut().filter(|task| matches!(task.progress, TaskProgress::Failed(_))).for_each(|task| {
+                task.progress = TaskProgress::Done(Vec::new());
+            });
+        }
+        tasks
     }
 
     fn now(&self) -> Timestamp {

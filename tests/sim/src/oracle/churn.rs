@@ -62,7 +62,7 @@ impl World {
     /// What there was more of than in the same run without faults.
     pub(crate) fn needless_churn(&self, schedule: &Schedule, options: &Options) -> Option<Violation> {
         let disturbed = !schedule.faults.is_empty() && schedule.faults.iter().all(|fault| fault.what.is_of_the_operator());
-        if !disturbed || options.mutant.is_some() || self.oracle.violation.is_some() {
+        if !disturbed || schedule.scenario.has_times() || options.mutant.is_some() || self.oracle.violation.is_some() {
             return None;
         }
         let message = self.oracle.churn.beyond(&without_faults(schedule))?;

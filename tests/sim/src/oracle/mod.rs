@@ -2,8 +2,10 @@
 
 mod accounts;
 mod churn;
+mod copies;
 mod detour;
 mod settled;
+mod snapshots;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -72,6 +74,10 @@ pub(crate) struct Oracle {
     settled: Option<(u64, usize)>,
     /// Of databases, accounts and privileges.
     on_servers: accounts::OnServers,
+    /// Of Backups.
+    copies: copies::Copies,
+    /// Of Snapshots.
+    snapshots: snapshots::Snapshots,
 }
 
 impl Oracle {
@@ -187,6 +193,9 @@ impl World {
                 self.violated("no-claim-deleted", format!("{} is gone", change.key.name));
             }
             (kind @ ("Database" | "User"), Some(object)) => self.oracle.on_servers.on_object(kind, &object.body["spec"]),
+            ("Backup", _) => self.on_backup(&change),
+            ("Snapshot", Some(object)) => self.on_snapshot(object),
+            ("VolumeSnapshot", _) => self.on_volume_snapshot_changed(&change),
             ("DoltDB", Some(object)) => {
                 let epoch = object.body["status"]["replicationEpoch"].as_u64().unwrap_or_default();
                 // One that was noted and then used for nothing may be forgotten: where the answer to a status is lost, the next one may be written

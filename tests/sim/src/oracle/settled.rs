@@ -91,7 +91,10 @@ impl World {
         if !self.dolt.takes_writes(primary) {
             return Some(format!("{primary} is primary and takes no writes"));
         }
-        self.outdated_pod().or_else(|| self.expected_primary(primary)).or_else(|| self.unsettled_on(primary))
+        self.outdated_pod()
+            .or_else(|| self.expected_primary(primary))
+            .or_else(|| self.unsettled_on(primary))
+            .or_else(|| self.unsettled_copies())
     }
 
     /// The same without replication.
