@@ -20,7 +20,8 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Churn {
     counts: BTreeMap<String, [usize; 2]>,
-    started: BTreeSet<ObjectKey>,
+    /// Pods whose servers have not started yet.
+    starting: BTreeSet<ObjectKey>,
 }
 
 impl Churn {
@@ -28,8 +29,12 @@ impl Churn {
         let gone = change.object.is_none();
         let counts = match &change.object {
             _ if change.key.kind != "Pod" => change.is_new || gone,
-            Some(pod) => pod.body["status"]["containerStatuses"][0]["started"] == true && self.started.insert(change.key.clone()),
-            None => self.started.remove(&change.key),
+            Some(_) if change.is_new => {
+                self.starting.insert(change.key.clone());
+                false
+            }
+            Some(pod) => pod.body["status"]["containerStatuses"][0]["started"] == true && self.starting.remove(&change.key),
+            None => !self.starting.remove(&change.key),
         };
         if counts {
             self.counts.entry(change.key.kind.clone()).or_default()[usize::from(gone)] += 1;
