@@ -26,8 +26,6 @@ pub(crate) struct Copies {
     began: BTreeMap<String, (u64, BTreeSet<String>)>,
     /// How many copies to each destination failed.
     failed: BTreeMap<String, usize>,
-    /// Which database has been copied to each destination.
-    holders: BTreeMap<String, String>,
 }
 
 /// The seconds of `@every 12s`.
@@ -71,7 +69,7 @@ impl World {
             if let Some(told) = told {
                 return self.violated("one-copy-at-a-time", told);
             }
-            let before = self.oracle.copies.holders.insert(url.clone(), database.clone());
+            let before = self.dolt.at(None, &url).map(|at| at.database.clone());
             if let Some(before) = before.filter(|before| *before != database) {
                 return self.violated("no-copy-replaced", format!("{database} is copied to {url}, where {before} is"));
             }
@@ -242,7 +240,7 @@ impl World {
         let failed: usize = databases(backup).filter_map(|(_, _, url)| self.oracle.copies.failed.get(url)).sum();
         let conditions = backup.body["status"]["conditions"].as_array();
         let reason = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready").map(|ready| &ready["reason"]);
-        let taken = databases(backup).any(|(_, name, url)| self.oracle.copies.holders.get(url).is_some_and(|holder| holder != name));
+        let taken = databases(backup).any(|(_, name, url)| self.dolt.at(None, url).is_some_and(|at| at.database != name));
         let is_real = reason.is_some_and(|reason| reason == "DestinationTaken") && taken;
         let named = backup.body["spec"]["databases"].as_array().into_iter().flatten().filter_map(Json::as_str);
         let there = self.on_primary();

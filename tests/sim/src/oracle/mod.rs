@@ -299,6 +299,7 @@ impl World {
     /// What is on this volume alone is going to be lost.
     pub(crate) fn excuse_volume(&mut self, pod: &str) {
         let lost = volume_of(pod);
+        self.oracle.snapshots.lost.insert(lost.clone(), self.now);
         let others: BTreeSet<u64> =
             self.dolt.volumes().filter(|(name, _)| **name != lost).flat_map(|(name, _)| self.written(name)).collect();
         let only_there: Vec<u64> = self.missing_in(&others).map(|(write, _)| write).collect();

@@ -21,6 +21,8 @@ pub(crate) struct Snapshots {
     made: BTreeSet<String>,
     /// Those that are being deleted.
     doomed: BTreeSet<String>,
+    /// When volumes were last lost, by their claims.
+    pub(super) lost: BTreeMap<String, u64>,
 }
 
 fn label<'a>(object: &'a Stored, name: &str) -> Option<&'a str> {
@@ -111,7 +113,8 @@ impl World {
     /// A VolumeSnapshot is taken of a volume at this moment.
     pub(crate) fn on_snapshot_taken(&mut self, object: &Stored, claim: &str, volume: &Volume) {
         let Some(begun) = set_of(object).and_then(|set| self.oracle.snapshots.begun.get(&set)).copied() else { return };
-        if !is_of_primary(object) {
+        let lost = self.oracle.snapshots.lost.get(claim).is_some_and(|at| *at >= begun);
+        if !is_of_primary(object) || lost {
             return;
         }
         let has: BTreeSet<u64> =
@@ -141,8 +144,8 @@ impl World {
             let status = &snapshot.body["status"];
             let set = &status["lastSet"];
             if set.is_null() {
-                // Its time may be long to come by a clock that was set back.
-                if self.skew < 0 {
+                // Where something goes wrong, its only time may pass while the operator is away, or be long to come by a clock that was set back.
+                if self.faults.until > 0 {
                     continue;
                 }
                 return Some(format!("Snapshot {} has taken no set", key.name));
