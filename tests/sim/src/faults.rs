@@ -98,6 +98,7 @@ impl World {
                     self.crash_container(&pod);
                     self.excuse_pod(&pod);
                     self.excuse_volume(&pod);
+                    self.on_emptied(&pod);
                     self.dolt.wipe(&volume_of(&pod));
                 }
             }

@@ -88,6 +88,11 @@ impl World {
         self.leases.former.as_ref().is_some_and(|former| !former.gone)
     }
 
+    /// Whether no host leads, or one that has lost its lease and does not know it.
+    pub(crate) fn nobody_leads(&self) -> bool {
+        !self.host_up || self.leases.former.as_ref().is_some_and(|former| former.since >= self.host_since)
+    }
+
     pub(crate) fn on_former_host_gone(&mut self) {
         if let Some(former) = &mut self.leases.former {
             former.gone = true;

@@ -49,7 +49,7 @@ fn says(file: &str, report: Report) -> bool {
 pub(super) fn insist(s: &Situation<'_>, leader: i32) -> Step {
     let name = s.pod_name(leader);
     let message =
-        format!("{name} is primary, and its volume does not have that, as when there is no room on it: no client is led to it yet");
+        format!("the volume of {name} does not have that it is to be, as when there is no room on it: no client is led to {name} yet");
     let told = Transition::of(s.target).filter(|transition| transition.to == leader);
     let step = match told {
         Some(told) if told.failures > 0 && s.elapsed(told.since) < RETRY => {

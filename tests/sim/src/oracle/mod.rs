@@ -56,6 +56,8 @@ pub(crate) struct Oracle {
     churn: churn::Churn,
     /// Servers that have become primary, by epoch.
     promoted: BTreeMap<u64, String>,
+    /// When servers lost their volumes.
+    emptied: BTreeMap<String, u64>,
     /// Writes that are in what a replaced primary has kept.
     kept: BTreeSet<u64>,
     /// Writes that nobody could have kept.
@@ -179,6 +181,12 @@ impl World {
         }
         let later = self.oracle.promoted.range(epoch + 1..).next().map(|(epoch, other)| (*epoch, other.clone()));
         if let Some((later, other)) = later {
+            // An empty server begins as the configuration says, and what leads to it is put right by the operator only.
+            let just_emptied = self.oracle.emptied.get(pod).is_some_and(|at| self.host_since.max(*at) + REACH > self.now);
+            if just_emptied || (self.nobody_leads() && self.oracle.emptied.contains_key(pod)) {
+                self.oracle.excused.insert(write);
+                return;
+            }
             let message = format!("{pod} acknowledged write {write} at epoch {epoch}, after {other} had become primary of epoch {later}");
             self.violated("one-primary-at-a-time", message);
         }
@@ -288,6 +296,11 @@ impl World {
     /// A fault has touched a pod.
     pub(crate) fn excuse_pod(&mut self, pod: &str) {
         self.oracle.touched.insert(pod.into());
+    }
+
+    /// A server begins anew, with an empty volume.
+    pub(crate) fn on_emptied(&mut self, pod: &str) {
+        self.oracle.emptied.insert(pod.into(), self.now);
     }
 
     /// What is on this volume is kept aside.
