@@ -22,10 +22,7 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     let unknown = || Answer::Unknown(format!("{text} with {arguments:?}"));
     if text == "SELECT LOAD_FILE(?)" {
         let kept = dolt.servers.get(server).and_then(|server| dolt.volumes.get(&server.volume)).and_then(|volume| volume.kept_state());
-        return Answer::Rows(Rows {
-            columns: vec!["LOAD_FILE".into()],
-            rows: vec![vec![kept.map_or(Value::Null, |kept| role_file(kept))]],
-        });
+        return Answer::Rows(Rows { columns: vec!["LOAD_FILE".into()], rows: vec![vec![kept.map_or(Value::Null, role_file)]] });
     }
     let mut arguments = arguments.iter();
     let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };
