@@ -45,7 +45,7 @@ const FOUND: [(Mutant, In, &str); 34] = [
     (Mutant::LastAnswerCounts, Quiet(Scenario::PrimaryFrozen3), "writes-go-on"),
     (Mutant::ErrorIsSuccess, Faults, "converges"),
     (Mutant::IndexForOrdinal, Quiet(Scenario::PrimaryCutOff2), "writes-go-on"),
-    (Mutant::IgnoresEpochs, Quiet(Scenario::SwitchoverTwice3), "reconciler-healthy"),
+    (Mutant::IgnoresEpochs, Quiet(Scenario::SwitchoverTwice3), "converges"),
     (Mutant::StaleRoles, Quiet(Scenario::PrimaryFrozen3), "writes-go-on"),
     (Mutant::SetAfterSnapshots, Quiet(Scenario::Snapshots2), "snapshot-recorded-first"),
     (Mutant::KeepsTooFew, Quiet(Scenario::Snapshots2), "keeps-sets"),

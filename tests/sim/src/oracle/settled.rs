@@ -14,7 +14,7 @@ const LOOK: u64 = 500;
 /// Until when everything must be as it should, after the last fault, in milliseconds.
 pub(crate) const CONVERGENCE: u64 = 240_000;
 /// For how long nothing must change then, in milliseconds.
-const QUIET: u64 = 12_000;
+const QUIET: u64 = 25_000;
 
 impl World {
     /// Begins to look.
