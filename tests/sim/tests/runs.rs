@@ -41,7 +41,6 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::CreateWithOtherPrimary)]
 #[case(Scenario::ReplicationOff)]
 #[case(Scenario::ReplicationOn)]
-#[case(Scenario::ReplicationOffAndOn)]
 #[case(Scenario::ReplicationKept)]
 #[case(Scenario::TakeOver2)]
 #[case(Scenario::Accounts2)]
@@ -49,7 +48,6 @@ fn assert_held(summary: &Summary) {
 #[case(Scenario::AccountsDeleted2)]
 #[case(Scenario::AccountsSwitchover2)]
 #[case(Scenario::Backups2)]
-#[case(Scenario::BackupSchedule2)]
 #[case(Scenario::Snapshots2)]
 #[case(Scenario::CopiesDeleted2)]
 fn one_fault_at_each_effect_does_no_harm(#[case] scenario: Scenario) {
