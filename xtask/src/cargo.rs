@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
 use crate::repo;
@@ -46,10 +47,18 @@ fn folders(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
+/// What cargo says of the workspace and its packages.
+///
+/// # Errors
+/// When it doesn't say it.
+pub(crate) fn metadata<T: DeserializeOwned>() -> Result<T> {
+    let metadata = output(plain().args(["metadata", "--no-deps", "--format-version", "1", "--quiet"]))?;
+    serde_json::from_str(&metadata).context("read the workspace's metadata")
+}
+
 /// The names of the packages of the workspace.
 fn members() -> Result<Vec<String>> {
-    let metadata = output(plain().args(["metadata", "--no-deps", "--format-version", "1", "--quiet"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let metadata: serde_json::Value = metadata()?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
     Ok(packages.filter_map(|package| package["name"].as_str()).map(ToOwned::to_owned).collect())
 }

@@ -11,7 +11,7 @@ use wasmparser::{ComponentTypeRef, Parser, Payload, Validator, WasmFeatures};
 use wit_component::ComponentEncoder;
 
 use crate::cache::Cache;
-use crate::run::{output, run, say};
+use crate::run::{run, say};
 use crate::{cargo, preflight, repo};
 
 /// What a component may import: the contract and nothing else.
@@ -56,8 +56,7 @@ pub(crate) fn build(cache: &Cache) -> Result<PathBuf> {
 pub(crate) fn build_below(cache: &Cache, sources: &Path, folder: &Path) -> Result<Vec<String>> {
     preflight::demand("building the guests", &preflight::for_guests(), "")?;
     let sources = sources.canonicalize().with_context(|| format!("find {}", sources.display()))?;
-    let metadata = output(cargo::product(cache).args(["metadata", "--no-deps", "--format-version", "1", "--quiet"]))?;
-    let names = guests(&serde_json::from_str(&metadata).context("read the workspace's metadata")?, &sources);
+    let names = guests(&cargo::metadata()?, &sources);
     ensure!(!names.is_empty(), "no crate of the workspace below {} makes a cdylib", sources.display());
     fs::create_dir_all(folder)?;
     for name in &names {

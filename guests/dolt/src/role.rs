@@ -28,6 +28,11 @@ pub fn role_statement() -> Statement {
 }
 
 impl Report {
+    /// Whether the server has no cluster in its configuration.
+    pub fn has_no_cluster(&self) -> bool {
+        self.role == Role::Broken && self.epoch == 0
+    }
+
     /// What the rows of [`role_statement`] say.
     ///
     /// # Errors

@@ -102,7 +102,7 @@ impl Reconciler for DoltDBReconciler {
         let (target, mut observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
         let mut leadership = leadership(&target, &observed);
-        let forgetful = if observed.is_as_specified(&target) { primary::forgetful(world, &target, &observed, &leadership) } else { None };
+        let forgetful = primary::forgetful(world, &target, &observed, &leadership);
         if forgetful.is_some() {
             leadership = Leadership::Nobody;
         }

@@ -2,14 +2,17 @@
 //!
 //! It knows nothing of why the template has changed.
 
+use std::collections::BTreeSet;
+
 use crds::UpdateStrategy;
 use dolt::Role;
-use sdk::Header;
+use sdk::{Header, Typed};
 
 use crate::{
     build,
     form::{FIRST, Form, others_are_there},
     observe::Observed,
+    pod::Pod,
     roles::Leadership,
     server::Progress,
     target::Target,
@@ -45,12 +48,12 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
         _ => None,
     };
     if let Some(pod) = idle.rfind(|ordinal| leader != Some(*ordinal)).and_then(|ordinal| observed.pods.get(&ordinal)) {
-        return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
+        return replaced(pod);
     }
     // Nor does one that has no part in the cluster, and nobody gives way to it.
     let mut alone = stale.iter().copied().filter(|ordinal| has_no_cluster(target, observed, *ordinal));
     if let Some(pod) = alone.next().and_then(|ordinal| observed.pods.get(&ordinal)) {
-        return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
+        return replaced(pod);
     }
     let primary = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok());
     let mut ignorant = stale.iter().copied().filter(|ordinal| leader != Some(*ordinal));
@@ -58,7 +61,7 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
         .rfind(|ordinal| primary.is_some_and(|primary| primary.is_unknown_to(&target.pod(*ordinal))))
         .and_then(|ordinal| observed.pods.get(&ordinal))
     {
-        return if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) };
+        return replaced(pod);
     }
     if let Err(why) = all_well(target, observed, leader) {
         return Replacement::Wait(why);
@@ -97,20 +100,24 @@ pub(crate) fn is_current(target: &Target, observed: &Observed, ordinal: i32) -> 
         && !refuses_primary(target, observed, ordinal)
 }
 
-/// Whether a server runs without the cluster that the configuration of its pod names, for the same reason.
+/// Whether a server runs without the cluster that the configuration of its pod names, for the same reason as one that knows others.
 fn has_no_cluster(target: &Target, observed: &Observed, ordinal: i32) -> bool {
-    let (Some(pod), Some(Ok(server))) = (observed.pods.get(&ordinal), observed.servers.get(&ordinal)) else { return false };
-    let is_alone = target.replication.enabled && server.report.role == Role::Broken && server.report.epoch == 0;
-    let names_others = |hash: &str| build::peers_by(hash, target, observed, ordinal).is_some_and(|peers| !peers.is_empty());
-    is_alone && pod.body.config_hash().is_some_and(names_others)
+    let Some(Ok(server)) = observed.servers.get(&ordinal) else { return false };
+    let is_alone = target.replication.enabled && server.report.has_no_cluster();
+    is_alone && named_peers(target, observed, ordinal).is_some_and(|peers| !peers.is_empty())
 }
 
 /// Whether a server knows other servers than the configuration of its pod names. All pods read the same files: a container that was started anew
 /// between two changes of them has what was there then, whatever its revision says. A server without a database does not say whom it knows.
 fn knows_others(target: &Target, observed: &Observed, ordinal: i32) -> bool {
-    let (Some(pod), Some(Ok(server))) = (observed.pods.get(&ordinal), observed.servers.get(&ordinal)) else { return false };
-    let (known, files) = (server.known_pods(), pod.body.config_hash());
-    !known.is_empty() && files.is_some_and(|hash| build::peers_by(hash, target, observed, ordinal).is_some_and(|peers| peers != known))
+    let Some(Ok(server)) = observed.servers.get(&ordinal) else { return false };
+    let known = server.known_pods();
+    !known.is_empty() && named_peers(target, observed, ordinal).is_some_and(|peers| peers != known)
+}
+
+/// The others in the configuration of a pod, if it is the one that is there.
+fn named_peers<'a>(target: &Target, observed: &'a Observed, ordinal: i32) -> Option<BTreeSet<&'a str>> {
+    build::peers_by(observed.pods.get(&ordinal)?.body.config_hash()?, target, observed, ordinal)
 }
 
 /// Whether a server that was started anew in its pod takes nothing from the primary, because it does not know it. A new pod helps: once, because
@@ -219,6 +226,10 @@ fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result
         }
     }
     Ok(())
+}
+
+fn replaced(pod: &Typed<Pod>) -> Replacement {
+    if pod.header.deleting { waiting(&pod.header.name, "is being replaced") } else { Replacement::Now(pod.header.clone()) }
 }
 
 fn waiting(name: &str, why: &str) -> Replacement {

@@ -299,9 +299,7 @@ impl Statements {
                     }
                     sleep(Duration::from_millis(if copies { LOOK * 10 } else { LOOK })).await;
                     let world = self.at_now();
-                    // One that has ended says so, where its last word gets through.
-                    let speaks = |server: &String| world.dolt.answers(server) || (copies && !world.dolt.runs(server));
-                    let hears = server.as_ref().is_some_and(|server| !world.is_cut(HOST, server) && speaks(server));
+                    let hears = server.as_ref().is_some_and(|server| world.host_meets(server, copies));
                     let known = if hears { world.dolt.later_answer(session, id) } else { None };
                     answer = known.unwrap_or(Answer::Waits(id));
                 }
@@ -382,7 +380,7 @@ struct Line {
 impl Drop for Line {
     fn drop(&mut self) {
         self.sim.change(|world| {
-            let heard = !world.is_cut(HOST, &self.server) && (world.dolt.answers(&self.server) || !world.dolt.runs(&self.server));
+            let heard = world.host_meets(&self.server, true);
             world.dolt.hang_up(self.copy, heard);
         });
     }
@@ -503,6 +501,11 @@ impl Effects for SimGateway {
 }
 
 impl World {
+    /// Whether something passes between the host and a server; or whether its last word does, if that counts.
+    fn host_meets(&self, server: &str, last_word: bool) -> bool {
+        !self.is_cut(HOST, server) && (self.dolt.answers(server) || (last_word && !self.dolt.runs(server)))
+    }
+
     /// A statement with the values of its Secrets in their places, as only a server gets to see it.
     fn with_secrets(&self, statement: &Statement) -> Option<Statement> {
         let filled = |argument: &Argument| match argument {

@@ -75,7 +75,7 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
         Some(Err(why)) => return Err(format!("{name} gives no answer: {why}")),
         None => return Err(format!("{name} does not run")),
     };
-    if server.report.role == Role::Broken && server.report.epoch == 0 {
+    if server.report.has_no_cluster() {
         return Err(format!("{name} has no cluster configuration"));
     }
     if server.report.role == Role::Primary {

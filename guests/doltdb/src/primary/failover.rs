@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crds::names;
-use dolt::{Role, role_statement};
+use dolt::role_statement;
 use sdk::{Header, Level, Query, Severity, SqlErrorKind, Timestamp, Verdict};
 
 use super::{
@@ -193,14 +193,14 @@ fn patience(s: &Situation<'_>, primary: i32, elected: &Elected) -> Option<(Durat
     if since < ended {
         return None;
     }
-    let left = PATIENCE.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero())?;
+    let left = s.left(PATIENCE, since)?;
     Some((left, format!(" together with {successor}: it has the latest data and is waited for")))
 }
 
 /// How much longer the return of the primary should be waited for that is lost since then, because nothing says that its successor has as much as
 /// all others.
 fn doubt(s: &Situation<'_>, elected: &Elected, since: Timestamp) -> Option<Duration> {
-    if elected.is_doubtful { PATIENCE.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero()) } else { None }
+    if elected.is_doubtful { s.left(PATIENCE, since) } else { None }
 }
 
 fn doubtful(successor: &str) -> String {
@@ -361,7 +361,7 @@ pub(super) fn asked_for(s: &Situation<'_>) -> Option<Step> {
     let (pod, epoch) = s.target.metadata.annotations.get(names::ANNOTATION_PROMOTE)?.split_once('@')?;
     let ordinal = names::ordinal(pod).filter(|ordinal| s.pod_name(*ordinal) == pod)?;
     let server = s.server(ordinal)?;
-    if epoch.parse() != Ok(s.next_epoch()) || (server.report.role == Role::Broken && server.report.epoch == 0) {
+    if epoch.parse() != Ok(s.next_epoch()) || server.report.has_no_cluster() {
         return None;
     }
     let why = format!("{pod} was chosen by annotation {}", names::ANNOTATION_PROMOTE);

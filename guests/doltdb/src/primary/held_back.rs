@@ -25,14 +25,14 @@ fn delayed(s: &Situation<'_>, loss: &str) -> Option<Step> {
         return None;
     }
     let since = s.lost_since();
-    let left = delay.checked_sub(s.elapsed(since)).filter(|left| !left.is_zero())?;
+    let left = s.left(delay, since)?;
     let message = format!("{loss}: it is waited for, for {} s in all, as spec.replication.primary.failoverDelay says", delay.as_secs_f64());
     Some(hold(s, "FailoverDelayed", message, left))
 }
 
 fn cooling_down(s: &Situation<'_>, loss: &str) -> Option<Step> {
     let last = recent(s).max()?;
-    let left = COOL_DOWN.checked_sub(s.elapsed(last)).filter(|left| !left.is_zero())?;
+    let left = s.left(COOL_DOWN, last)?;
     let message = format!("{loss}: the last failover was less than {} s ago, and this one waits for so long", COOL_DOWN.as_secs());
     Some(hold(s, "FailoverCoolDown", message, left))
 }

@@ -21,6 +21,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// The primary that has not kept its role, if it is one that nobody has been led to yet.
 pub(crate) fn forgetful(world: &dyn World, target: &Target, observed: &Observed, leadership: &Leadership) -> Option<i32> {
     let Leadership::One(leader) = leadership else { return None };
+    if !observed.is_as_specified(target) {
+        return None;
+    }
     let report = observed.servers.get(leader)?.as_ref().ok()?.report;
     let label = observed.pods.get(leader)?.header.label(crds::names::LABEL_CLUSTER_ROLE);
     let is_new = label != Some(crds::names::ROLE_PRIMARY) || Transition::of(target).is_some_and(|transition| transition.to == *leader);

@@ -157,6 +157,11 @@ impl Situation<'_> {
         if since > now.saturating_add(SET_BACK) { Duration::from_secs(3_600) } else { Duration::from_millis(now.saturating_sub(since)) }
     }
 
+    /// What is left of a time that began then, if anything is.
+    fn left(&self, time: Duration, since: Timestamp) -> Option<Duration> {
+        time.checked_sub(self.elapsed(since)).filter(|left| !left.is_zero())
+    }
+
     /// How soon to look again at something that is waited for since then. Each look is a round, and an object has only so many of them in a
     /// minute: what has not come at once is looked for less often.
     fn again(&self, since: Timestamp, soon: Duration) -> Duration {

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use dolt::Role;
 use sdk::Verdict;
 
 use super::{
@@ -28,7 +27,7 @@ pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
     for ordinal in s.ordinals() {
         let name = s.pod_name(ordinal);
         match s.observed.servers.get(&ordinal) {
-            Some(Ok(server)) if server.report.role == Role::Broken && server.report.epoch == 0 => {
+            Some(Ok(server)) if server.report.has_no_cluster() => {
                 return wait(s, format!("{name} has no cluster configuration"));
             }
             Some(Ok(_)) => {}

@@ -80,8 +80,8 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
 
 /// The file in which a server keeps its role and its epoch.
 fn role_file((role, epoch): (Role, u64)) -> Value {
-    let role = if role == Role::Primary { "primary" } else { "standby" };
-    let file = json!({"sqlserver.cluster.dolt_cluster_role": role, "sqlserver.cluster.dolt_cluster_role_epoch": epoch.to_string()});
+    let file =
+        json!({"sqlserver.cluster.dolt_cluster_role": role.to_string(), "sqlserver.cluster.dolt_cluster_role_epoch": epoch.to_string()});
     Value::Text(file.to_string())
 }
 

@@ -95,16 +95,10 @@ impl World {
                 if object.header.deleting {
                     return Some(format!("{kind} {} is still being deleted", key.name));
                 }
-                let body = &object.body;
-                let conditions = body["status"]["conditions"].as_array().cloned().unwrap_or_default();
-                let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
-                if ready.is_none_or(|ready| ready["status"] != "True") {
-                    return Some(format!("{kind} {} is not Ready: {}", key.name, ready.map_or("absent".into(), Json::to_string)));
+                if let Some(why) = self.not_ready(object) {
+                    return Some(why);
                 }
-                if body["status"]["observedGeneration"] != body["metadata"]["generation"] {
-                    return Some(format!("the status of {kind} {} is of an earlier generation", key.name));
-                }
-                if let Some(why) = self.differs(primary, kind, &body["spec"]) {
+                if let Some(why) = self.differs(primary, kind, &object.body["spec"]) {
                     return Some(format!("{kind} {} is Ready, but {why} on {primary}", key.name));
                 }
             }

@@ -15,6 +15,7 @@ use host::{
 };
 use serde_json::Value as Json;
 
+use super::label;
 use crate::{api::Change, world::World};
 
 /// What is remembered of them.
@@ -48,7 +49,7 @@ fn has_ended(object: &Stored) -> bool {
 }
 
 fn schedule_of(object: &Stored) -> Option<&str> {
-    object.header.labels.iter().find(|(label, _)| label == names::LABEL_BACKUP_SCHEDULE).map(|(_, schedule)| schedule.as_str())
+    label(object, names::LABEL_BACKUP_SCHEDULE)
 }
 
 fn databases(object: &Stored) -> impl Iterator<Item = (&Json, &str, &str)> {
@@ -176,10 +177,8 @@ impl World {
             }
             if let Some(at) = at.filter(|at| database == crate::client::DATABASE && !at.by_orphan) {
                 let has: BTreeSet<u64> = at.content.writes.iter().copied().collect();
-                let before = |write: &u64| self.client.acknowledged_at.get(write).is_some_and(|at| *at <= began);
-                let known = |write: &u64| self.oracle.excused.contains(write) || self.oracle.kept.contains(write);
-                let lost = self.missing_in(&has).map(|(write, _)| write).find(|write| before(write) && !known(write));
-                if let Some(write) = lost {
+                let lost = self.lost_in(&has, began);
+                if let Some((write, _)) = lost {
                     missing = Some(format!("Backup {name} is complete, but {url} lacks write {write}, acknowledged before it began"));
                     break;
                 }
@@ -221,17 +220,6 @@ impl World {
             }
         }
         self.unsettled_snapshots()
-    }
-
-    pub(super) fn not_ready(&self, object: &Stored) -> Option<String> {
-        let header = &object.header;
-        let conditions = object.body["status"]["conditions"].as_array();
-        let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
-        if ready.is_none_or(|ready| ready["status"] != "True") {
-            return Some(format!("{} {} is not Ready: {}", header.kind, header.name, ready.map_or("absent".into(), Json::to_string)));
-        }
-        let current = object.body["status"]["observedGeneration"] == object.body["metadata"]["generation"];
-        (!current).then(|| format!("the status of {} {} is of an earlier generation", header.kind, header.name))
     }
 
     /// Why a Backup had no reason to fail.

@@ -319,6 +319,25 @@ impl World {
         self.oracle.excused.extend(only_there);
     }
 
+    /// An acknowledged write of that time or before that is in none of these, but for those that nobody could have kept, and those that are kept aside.
+    fn lost_in(&self, writes: &BTreeSet<u64>, until: u64) -> Option<(u64, &(String, u64))> {
+        let before = |write: &u64| self.client.acknowledged_at.get(write).is_some_and(|at| *at <= until);
+        let known = |write: &u64| self.oracle.excused.contains(write) || self.oracle.kept.contains(write);
+        self.missing_in(writes).find(|(write, _)| before(write) && !known(write))
+    }
+
+    /// Why an object is not Ready as it is now, if it is not.
+    fn not_ready(&self, object: &Stored) -> Option<String> {
+        let header = &object.header;
+        let conditions = object.body["status"]["conditions"].as_array();
+        let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+        if ready.is_none_or(|ready| ready["status"] != "True") {
+            return Some(format!("{} {} is not Ready: {}", header.kind, header.name, ready.map_or("absent".into(), Json::to_string)));
+        }
+        let current = object.body["status"]["observedGeneration"] == object.body["metadata"]["generation"];
+        (!current).then(|| format!("the status of {} {} is of an earlier generation", header.kind, header.name))
+    }
+
     /// The host says that a reconciler is in trouble: a denied plan, too many rounds, a panic.
     pub(crate) fn on_health(&mut self, trouble: Option<(&str, &str)>) {
         if let Some((reason, message)) = trouble {
@@ -335,4 +354,9 @@ impl World {
         let (_, body) = self.doltdb()?;
         body["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
     }
+}
+
+/// The value of a label.
+fn label<'a>(object: &'a Stored, name: &str) -> Option<&'a str> {
+    object.header.labels.iter().find(|(label, _)| label == name).map(|(_, value)| value.as_str())
 }

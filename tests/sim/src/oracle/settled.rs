@@ -133,8 +133,7 @@ impl World {
     fn check_writes(&mut self) {
         let Some(primary) = self.leader() else { return };
         let has = self.written(&volume_of(&primary));
-        let lost = self.missing_in(&has).find(|(write, _)| !self.oracle.excused.contains(write) && !self.oracle.kept.contains(write));
-        if let Some((write, (pod, epoch))) = lost {
+        if let Some((write, (pod, epoch))) = self.lost_in(&has, self.now) {
             let message = format!("write {write}, acknowledged by {pod} at epoch {epoch}, is not on {primary} at the end");
             return self.violated("no-acknowledged-write-lost", message);
         }

@@ -9,7 +9,7 @@ use crds::names;
 use host::cluster::Stored;
 use serde_json::Value as Json;
 
-use super::copies::period;
+use super::{copies::period, label};
 use crate::{api::Change, dolt::Volume, world::World};
 
 /// What is remembered of them.
@@ -23,10 +23,6 @@ pub(crate) struct Snapshots {
     doomed: BTreeSet<String>,
     /// When volumes were last lost, by their claims.
     pub(super) lost: BTreeMap<String, u64>,
-}
-
-fn label<'a>(object: &'a Stored, name: &str) -> Option<&'a str> {
-    object.header.labels.iter().find(|(label, _)| label == name).map(|(_, value)| value.as_str())
 }
 
 fn set_of(object: &Stored) -> Option<u64> {
@@ -119,10 +115,7 @@ impl World {
         }
         let has: BTreeSet<u64> =
             volume.databases.get(crate::client::DATABASE).map(|content| content.writes.iter().copied().collect()).unwrap_or_default();
-        let before = |write: &u64| self.client.acknowledged_at.get(write).is_some_and(|at| *at <= begun);
-        let known = |write: &u64| self.oracle.excused.contains(write) || self.oracle.kept.contains(write);
-        let lost = self.missing_in(&has).map(|(write, _)| write).find(|write| before(write) && !known(write));
-        if let Some(write) = lost {
+        if let Some((write, _)) = self.lost_in(&has, begun) {
             let message = format!("{} of {claim} lacks write {write}, acknowledged before its set was begun", object.header.name);
             self.violated("snapshot-has-all", message);
         }
