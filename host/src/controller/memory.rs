@@ -6,8 +6,8 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    contract::{Next, Object, ObjectRef, Outcome},
-    gateway::Read,
+    contract::{Next, Object, ObjectRef, Outcome, Timestamp},
+    gateway::{Answer, Read},
 };
 
 /// The window in which rounds are counted.
@@ -39,6 +39,13 @@ pub(super) struct Settled {
     pub(super) applied: Vec<(ObjectRef, Option<u64>)>,
     /// When to look again.
     pub(super) next: Next,
+}
+
+impl Settled {
+    /// What the clock said when its reconciler asked for the time.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.reads.iter().find_map(|read| if let Answer::Now(now) = read.answer { Some(now) } else { None })
+    }
 }
 
 impl Memory {

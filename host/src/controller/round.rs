@@ -10,6 +10,7 @@ use super::{
 use crate::{
     contract::{
         Effect, EffectFailure, Event, FailureKind, Next, Object, ObjectRef, Outcome, Plan, Request, Severity, SqlError, SqlErrorKind,
+        Timestamp,
     },
     gateway::{Answer, Applied, Ending, Journal, ObjectKey, Question, Read, Recorder, Subject, ask},
     module::Fared,
@@ -64,7 +65,7 @@ impl Controller {
             tracing::trace!(object = %key, ?wake, "every answer is the same");
             self.shared.metrics.skipped(&self.name);
             if wake == Wake::Poll {
-                self.look_again(key, memory.settled.as_ref().map(|s| s.next));
+                self.look_again(key, memory.settled.as_ref().map(|s| s.next), None);
             }
             self.memory().insert(key.clone(), memory);
             return;
@@ -86,7 +87,7 @@ impl Controller {
             Verdict::Again => self.queue.wake(key, Wake::Run),
             Verdict::Settled(settled) => {
                 memory.failures = 0;
-                self.look_again(key, Some(settled.next));
+                self.look_again(key, Some(settled.next), settled.now());
                 memory.settled = Some(*settled);
                 if !self.is_current(&subject, &memory, &decider).await {
                     self.queue.wake(key, Wake::Run);
@@ -251,11 +252,12 @@ impl Controller {
         }
     }
 
-    fn look_again(&self, key: &ObjectKey, next: Option<Next>) {
+    /// `then` is what the clock said when the time was chosen: one that was set back since makes it no longer.
+    fn look_again(&self, key: &ObjectKey, next: Option<Next>, then: Option<Timestamp>) {
         match next {
             Some(Next::After(wait)) => self.queue.wake_after(key, Wake::Poll, std::time::Duration::from_millis(wait)),
             Some(Next::At(time)) => {
-                let wait = time.saturating_sub(self.shared.world.now());
+                let wait = time.saturating_sub(self.shared.world.now().max(then.unwrap_or_default()));
                 self.queue.wake_after(key, Wake::Run, std::time::Duration::from_millis(wait));
             }
             Some(Next::Change) | None => self.queue.cancel(key),

@@ -17,13 +17,18 @@ use super::{
     heard::{heard_in, heard_of},
 };
 
+/// How long to wait for the return of the primary where another standby has heard from it, and nothing says which of the two has more.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for a standby that had all data and is being restarted: it may have got the last write alone.
+const RESTART: Duration = Duration::from_secs(10);
+
 /// The server that should become primary.
 pub(super) struct Elected {
     pub(super) ordinal: i32,
     /// All whose data it has been compared with, itself included.
     pub(super) among: Vec<i32>,
-    /// Another standby has heard from the lost primary, and nothing says which of the two has more.
-    pub(super) is_doubtful: bool,
+    /// For how long the lost primary or another standby should be waited for first, as nothing says that this one has as much as they have.
+    pub(super) patience: Option<Duration>,
 }
 
 /// The server that should become primary in the place of the lost one.
@@ -43,17 +48,22 @@ pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<Elected, String> {
         return Err(if reasons.is_empty() { "there is no other server".to_owned() } else { reasons.join("; ") });
     }
     let followers = followers(s, lost, &proven);
-    let elected = most_advanced(s, &proven, &followers);
+    let elected = most_advanced(s, lost, &proven, &followers);
     // One that cannot be compared holds nobody up, unless it had all data, too.
     match followers.iter().any(|ordinal| s.had_all_data(*ordinal)) {
         false if !followers.is_empty() => elected.or_else(|_| {
-            let elected = most_advanced(s, &proven, &[])?;
+            let elected = most_advanced(s, lost, &proven, &[])?;
             // What has heard nothing since its own start has nothing new.
-            let is_doubtful = heard_of(s, &followers).iter().any(|heard| matches!(heard, Ok(Some(_))));
-            Ok(Elected { is_doubtful, ..elected })
+            let have_heard = heard_of(s, &followers).iter().any(|heard| matches!(heard, Ok(Some(_))));
+            Ok(Elected { patience: have_heard.then_some(PATIENCE).or(elected.patience), ..elected })
         }),
         _ => elected,
     }
+}
+
+/// Whether a standby that had all data is there no more, and not yet again.
+fn is_restarted(s: &Situation<'_>, lost: i32) -> bool {
+    s.ordinals().into_iter().any(|ordinal| ordinal != lost && s.had_all_data(ordinal) && !s.observed.servers.contains_key(&ordinal))
 }
 
 /// The standbys of the lost primary that are not among the candidates. What they have is worth something only in comparison with a candidate.
@@ -95,7 +105,7 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
 }
 
 /// The candidate whose data all others are behind or equal to; a follower only where it is ahead.
-fn most_advanced(s: &Situation<'_>, proven: &[i32], followers: &[i32]) -> Result<Elected, String> {
+fn most_advanced(s: &Situation<'_>, lost: i32, proven: &[i32], followers: &[i32]) -> Result<Elected, String> {
     let preferred = s.target.replication.pod_index;
     let mut candidates = [proven, followers].concat();
     candidates.sort_by_key(|ordinal| (followers.contains(ordinal), *ordinal != preferred, *ordinal));
@@ -103,7 +113,7 @@ fn most_advanced(s: &Situation<'_>, proven: &[i32], followers: &[i32]) -> Result
         [only] => *only,
         _ => ahead_of_all(s, &candidates)?,
     };
-    Ok(Elected { ordinal, among: candidates, is_doubtful: false })
+    Ok(Elected { ordinal, among: candidates, patience: is_restarted(s, lost).then_some(RESTART) })
 }
 
 /// The first candidate that nobody is ahead of.
