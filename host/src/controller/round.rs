@@ -1,6 +1,9 @@
 //! One round: observe, decide, check, apply. What it comes to decides when the next one is.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Controller, Decide, Wake,
@@ -252,13 +255,12 @@ impl Controller {
         }
     }
 
-    /// `then` is what the clock said when the time was chosen: one that was set back since makes it no longer.
+    /// `then` is what the clock said when the time was chosen.
     fn look_again(&self, key: &ObjectKey, next: Option<Next>, then: Option<Timestamp>) {
         match next {
-            Some(Next::After(wait)) => self.queue.wake_after(key, Wake::Poll, std::time::Duration::from_millis(wait)),
+            Some(Next::After(wait)) => self.queue.wake_after(key, Wake::Poll, Duration::from_millis(wait)),
             Some(Next::At(time)) => {
-                let wait = time.saturating_sub(self.shared.world.now().max(then.unwrap_or_default()));
-                self.queue.wake_after(key, Wake::Run, std::time::Duration::from_millis(wait));
+                self.queue.wake_after(key, Wake::Run, wait_until(time, then, self.shared.world.now()));
             }
             Some(Next::Change) | None => self.queue.cancel(key),
         }
@@ -348,6 +350,11 @@ fn fault(subject: &Subject, ended: &CallError) -> Fared {
     }
 }
 
+/// How long to wait for a time that was chosen then. A clock that was set back since makes it no longer.
+fn wait_until(time: Timestamp, then: Option<Timestamp>, now: Timestamp) -> Duration {
+    Duration::from_millis(time.saturating_sub(now.max(then.unwrap_or_default())))
+}
+
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
@@ -365,5 +372,25 @@ fn on(effect: &Effect) -> String {
         Effect::GenerateSecret(secret) => format!("Secret {}", secret.name),
         Effect::Start(task) => format!("task {} on {}", task.name, task.execution.endpoint.host),
         Effect::Forget(name) => format!("task {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::the_clock_goes_on(Some(100_000), 101_000, 29_000)]
+    #[case::the_clock_was_set_back(Some(100_000), 40_000, 30_000)]
+    #[case::the_clock_was_set_forward(Some(100_000), 200_000, 0)]
+    #[case::the_reconciler_did_not_ask_for_the_time(None, 101_000, 29_000)]
+    fn a_time_is_waited_for_as_long_as_it_was_away_when_it_was_chosen(
+        #[case] then: Option<Timestamp>,
+        #[case] now: Timestamp,
+        #[case] wait: u64,
+    ) {
+        assert_eq!(wait_until(130_000, then, now), Duration::from_millis(wait));
     }
 }

@@ -61,6 +61,11 @@ impl Former {
 }
 
 impl Leases {
+    /// How long something that was sent may have been on its way.
+    pub(crate) fn longest_way(&self) -> u64 {
+        self.former.as_ref().filter(|former| !former.gone && !former.still).map_or(0, |former| former.late)
+    }
+
     pub(crate) fn former_has_news(&self) -> bool {
         self.former.as_ref().is_some_and(|former| former.cache.has_news())
     }

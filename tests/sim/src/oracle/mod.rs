@@ -93,6 +93,11 @@ impl Oracle {
         self.recorded
     }
 
+    /// Whether a server has lost its volume after this moment.
+    pub(crate) fn emptied_since(&self, pod: &str, moment: u64) -> bool {
+        self.emptied.get(pod).is_some_and(|at| *at > moment)
+    }
+
     /// For another run from here.
     pub(crate) fn begin_again(&mut self) {
         self.on_servers.begin_again(false);
@@ -139,8 +144,10 @@ impl World {
         let has = self.written(&volume_of(pod));
         let missing: Vec<u64> =
             self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
+        // Nobody takes back a promotion that is on its way: what counts is who was within reach when it was sent.
+        let reach = REACH + self.leases.longest_way();
         for write in missing {
-            let within_reach = self.reachable.iter().filter(|(_, since)| self.now - **since >= REACH).map(|(pod, _)| pod);
+            let within_reach = self.reachable.iter().filter(|(_, since)| self.now - **since >= reach).map(|(pod, _)| pod);
             let holder = within_reach.filter(|other| *other != pod).find(|other| self.written(&volume_of(other)).contains(&write)).cloned();
             match holder {
                 Some(holder) => {
