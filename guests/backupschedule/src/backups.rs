@@ -32,6 +32,8 @@ struct Status {
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) header: Header,
+    /// When it was due, which is in its name. One that a deposed operator makes again is as old as it was.
+    due: Timestamp,
     /// When it was made, or was due if its clock says that this is later.
     pub(crate) time: Timestamp,
     /// Which copy it makes, where there are several.
@@ -64,15 +66,20 @@ impl Backups {
             .into_iter()
             // A label can be given to any Backup: the schedule is only concerned with those that it owns.
             .filter(|backup| !backup.header.deleting && backup.body.metadata.owner_references.include(header))
-            .map(|backup| Made {
-                time: time_of(&header.name, &backup),
-                copy: backup.header.label(names::LABEL_BACKUP_COPY).and_then(|copy| copy.parse().ok()),
-                phase: backup.body.status.phase,
-                completed_at: backup.body.status.completed_at,
-                header: backup.header,
+            .map(|backup| {
+                let created = parse_rfc3339(&backup.body.metadata.creation_timestamp).unwrap_or_default();
+                let due = due(&header.name, &backup.header.name);
+                Made {
+                    due: due.unwrap_or(created),
+                    time: due.unwrap_or_default().max(created),
+                    copy: backup.header.label(names::LABEL_BACKUP_COPY).and_then(|copy| copy.parse().ok()),
+                    phase: backup.body.status.phase,
+                    completed_at: backup.body.status.completed_at,
+                    header: backup.header,
+                }
             })
             .collect();
-        made.sort_by(|a, b| (a.time, &a.header.name).cmp(&(b.time, &b.header.name)));
+        made.sort_by(|a, b| (a.due, &a.header.name).cmp(&(b.due, &b.header.name)));
         Ok(Self(made))
     }
 
@@ -107,9 +114,8 @@ impl Backups {
     }
 }
 
-fn time_of(schedule: &str, backup: &Typed<Body>) -> Timestamp {
-    let in_name =
-        backup.header.name.strip_prefix(schedule).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.parse::<u64>().ok());
-    let due = in_name.and_then(|seconds| seconds.checked_mul(1_000));
-    due.max(parse_rfc3339(&backup.body.metadata.creation_timestamp)).unwrap_or_default()
+/// When a Backup of this name was due.
+fn due(schedule: &str, backup: &str) -> Option<Timestamp> {
+    let seconds: u64 = backup.strip_prefix(schedule)?.strip_prefix('-')?.parse().ok()?;
+    seconds.checked_mul(1_000)
 }

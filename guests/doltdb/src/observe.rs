@@ -1,6 +1,9 @@
 //! Everything that is read of the cluster and of the servers, before anything is decided.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::OnceCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crds::names;
 use sdk::{Failure, Header, Owner, Owners, Selector, Typed, World, reference};
@@ -27,6 +30,8 @@ pub(crate) struct Observed {
     pub(crate) stateful_set: Option<Typed<StatefulSet>>,
     /// The data of the ConfigMap.
     pub(crate) config: Option<BTreeMap<String, String>>,
+    /// The hashes that its files may have, once somebody has asked for them.
+    pub(crate) config_hashes: OnceCell<Vec<String>>,
     /// Whether the pods' ServiceAccount is somebody else's.
     pub(crate) foreign_service_account: bool,
     /// Children that the spec no longer wants.
@@ -138,6 +143,7 @@ impl Observed {
             // The class counts when a volume is made: a StatefulSet that runs does not need it.
             other_storage_classes: if stateful_set.is_none() && !released { other_storage_classes(world, &target)? } else { None },
             config: config(world, &target)?,
+            config_hashes: OnceCell::new(),
             foreign_service_account: foreign_service_account(world, &target)?,
             superfluous: superfluous(world, &target)?,
             restore: Restore::of(world, &target, stateful_set.is_none() && !released)?,

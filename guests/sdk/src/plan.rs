@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Labelling, Next, Plan, Propagation, Severity,
-    Task, Timestamp, object::reference,
+    Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Labelling, Next, ObjectRef, Plan, Propagation,
+    Severity, Task, Timestamp, object::reference,
 };
 
 impl Default for Plan {
@@ -34,6 +35,15 @@ impl Plan {
             uid: uid.to_owned(),
             body: written(manifest),
         }));
+        self
+    }
+
+    /// The same, of a manifest that is not JSON yet, or in parts.
+    ///
+    /// # Panics
+    /// When it cannot be written as JSON.
+    pub fn apply_written(&mut self, object: ObjectRef, manifest: &impl Serialize) -> &mut Self {
+        self.effects.push(Effect::Apply(Application { object, uid: String::new(), body: written(manifest) }));
         self
     }
 
@@ -135,7 +145,7 @@ impl Plan {
 }
 
 /// As text. `to_string` would say the same, and take twice as long.
-fn written(json: &Json) -> String {
+fn written(json: &impl Serialize) -> String {
     serde_json::to_string(json).expect("a JSON value with names as keys can be written")
 }
 

@@ -46,13 +46,13 @@ pub(super) fn count(target: &Target, observed: &Observed) -> i32 {
     (0..).take_while(has_file).last().map_or(0, |last| last + 1)
 }
 
-/// Whether the files with this hash are those in the ConfigMap, beside which there may be some of servers that are going away.
-pub(super) fn is_there_with(hash: &str, target: &Target, observed: &Observed) -> bool {
+/// The hashes that the files in the ConfigMap may have, beside some of servers that are going away.
+pub(super) fn hashes(target: &Target, observed: &Observed) -> Vec<String> {
     let file = |ordinal| {
         let key = names::config_key(target.name(), ordinal);
         Some((key.clone(), observed.config.as_ref()?.get(&key)?.clone()))
     };
-    (1..=count(target, observed)).any(|servers| self::hash(&(0..servers).filter_map(file).collect()) == hash)
+    (1..=count(target, observed)).map(|servers| hash(&(0..servers).filter_map(file).collect())).collect()
 }
 
 /// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.

@@ -72,7 +72,8 @@ pub(crate) fn children(
     let going = observed.stateful_set.as_ref().is_some_and(|set| set.header.deleting);
     if !going && (*gate == Gate::Open || observed.stateful_set.is_some() || observed.released) {
         let replicas = update::replicas(target, observed, leadership, settled);
-        plan.apply(&stateful_set::stateful_set(target, observed, replicas, servers.template));
+        let manifest = stateful_set::stateful_set(target, observed, replicas, servers.template);
+        plan.apply_written(stateful_set::reference(target), &manifest);
     }
     for child in &observed.superfluous {
         plan.delete(child);
@@ -92,7 +93,8 @@ pub(crate) fn configured_before(target: &Target, observed: &Observed) -> i32 {
 /// The pods that a server's file names as the others, if the files with this hash are those that are there.
 pub(crate) fn peers_by<'a>(hash: &str, target: &Target, observed: &'a Observed, ordinal: i32) -> Option<BTreeSet<&'a str>> {
     let file = observed.config.as_ref()?.get(&names::config_key(target.name(), ordinal))?;
-    config::is_there_with(hash, target, observed).then(|| config::peers(file).collect())
+    let hashes = observed.config_hashes.get_or_init(|| config::hashes(target, observed));
+    hashes.iter().any(|there| there == hash).then(|| config::peers(file).collect())
 }
 
 /// The object with these fields in addition. `json!` would copy each of them, as often as objects are in each other: the scripts are long.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use crds::{UpdateStrategy, names};
-use serde_json::{Value, json};
+use sdk::ObjectRef;
+use serde::Serialize;
+use serde_json::{Value, json, value::RawValue};
 
 use super::{
     annotations,
     form::{self, Template},
-    metadata, pod, selector, versioned, with,
+    metadata, pod, selector, versioned,
 };
 use crate::{observe::Observed, target::Target};
 
@@ -16,20 +18,43 @@ pub(super) fn template(target: &Target, observed: &Observed, config: &BTreeMap<S
     form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config, form))
 }
 
-pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, template: Template) -> Value {
+/// The manifest. The template of its pods is there in writing already.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Manifest {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Value,
+    spec: Spec,
+}
+
+#[derive(Serialize)]
+struct Spec {
+    template: Box<RawValue>,
+    /// The other fields.
+    #[serde(flatten)]
+    others: BTreeMap<&'static str, Value>,
+}
+
+pub(super) fn reference(target: &Target) -> ObjectRef {
+    sdk::reference("apps/v1", "StatefulSet", target.namespace(), &names::stateful_set(target.name()))
+}
+
+pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, template: Template) -> Manifest {
     let mut annotations = annotations(target);
     annotations.insert(names::ANNOTATION_POD_TEMPLATE.to_owned(), template.noted);
     let (when_deleted, when_scaled) = target.spec.storage.retention();
-    let spec = json!({
-        "replicas": replicas,
-        "serviceName": names::internal_service(target.name()),
-        "selector": { "matchLabels": selector(target) },
+    let (selector, volumes) = (json!({ "matchLabels": selector(target) }), json!([claim_template(target)]));
+    let mut others = BTreeMap::from([
+        ("replicas", replicas.into()),
+        ("serviceName", names::internal_service(target.name()).into()),
+        ("selector", selector),
         // All at once: servers come up without each other, and one that is stuck does not keep another from being made again.
-        "podManagementPolicy": "Parallel",
-        "persistentVolumeClaimRetentionPolicy": { "whenDeleted": when_deleted, "whenScaled": when_scaled },
-        "updateStrategy": update_strategy(target.spec.update_strategy),
-    });
-    let mut spec = with(spec, [("template", template.pods), ("volumeClaimTemplates", vec![claim_template(target)].into())]);
+        ("podManagementPolicy", "Parallel".into()),
+        ("persistentVolumeClaimRetentionPolicy", json!({ "whenDeleted": when_deleted, "whenScaled": when_scaled })),
+        ("updateStrategy", update_strategy(target.spec.update_strategy)),
+        ("volumeClaimTemplates", volumes),
+    ]);
     // What nobody can change on a StatefulSet that exists stays as it is.
     if let Some(there) = &observed.stateful_set {
         let there = &there.body.spec;
@@ -40,11 +65,11 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
             ("volumeClaimTemplates", &there.volume_claim_templates),
         ];
         for (field, value) in immutable.into_iter().filter(|(_, value)| !value.is_null()) {
-            spec[field] = value.clone();
+            others.insert(field, value.clone());
         }
     }
     let metadata = metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations);
-    with(json!({ "apiVersion": "apps/v1", "kind": "StatefulSet" }), [("metadata", metadata), ("spec", spec)])
+    Manifest { api_version: "apps/v1", kind: "StatefulSet", metadata, spec: Spec { template: template.pods, others } }
 }
 
 /// Only where the user wants it so does Kubernetes replace pods: it knows nothing of primaries.
