@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dolt::{Report, Role, Servers, role_statement};
-use sdk::{Cell, Endpoint, Query, Rows, RowsExt, SqlError, SqlErrorKind, Statement, Typed, World, ident, sql};
+use sdk::{Cell, Endpoint, Guard, Query, Rows, RowsExt, SqlError, SqlErrorKind, Statement, Typed, Value, World, ident, sql};
 
 use crate::{
     pod::{Pod, Pods},
@@ -85,6 +85,23 @@ impl Server {
     /// The other pods that it knows.
     pub(crate) fn known_pods(&self) -> BTreeSet<&str> {
         self.following.iter().map(|f| f.pod.as_str()).collect()
+    }
+
+    /// That it is what it was, and has as many databases. Of two servers with the same role and epoch one may have lost its volume.
+    pub(crate) fn guard(&self) -> Guard {
+        let role = match self.report.role {
+            Role::Primary => "primary",
+            Role::Standby => "standby",
+            Role::Broken => "detected_broken_config",
+        };
+        let statement = sql!(
+            "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
+            ident("database"),
+            ident("dolt_cluster"),
+            ident("dolt_cluster_status")
+        );
+        let databases = u64::try_from(self.databases().len()).unwrap_or(u64::MAX);
+        Guard { statement, expected: vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), Value::Unsigned(databases)] }
     }
 
     /// The databases that it sends.

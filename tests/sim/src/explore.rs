@@ -8,7 +8,7 @@ use std::{
 use crate::{
     oracle::Violation,
     run::{Options, run},
-    scenario::{Field, Scenario},
+    scenario::Scenario,
     schedule::{Fault, Moment, Schedule, Trouble},
 };
 
@@ -71,7 +71,8 @@ pub fn each_pair(scenario: Scenario, seed: u64, options: &Options) -> Vec<Schedu
 
 /// Each field of the specs, changed and changed back. Nothing goes wrong.
 pub fn each_field() -> Vec<Schedule> {
-    (0..Field::all().len() as u64).map(|seed| Schedule::quiet(Scenario::ThereAndBack2, seed)).collect()
+    let fields_of = |scenario: Scenario| (0..scenario.fields().len() as u64).map(move |seed| Schedule::quiet(scenario, seed));
+    Scenario::all().iter().flat_map(|scenario| fields_of(*scenario)).collect()
 }
 
 /// Plays all schedules.

@@ -243,7 +243,6 @@ impl Statements {
 
     /// The server's session for a query or an execution, or why there is none. A server that says nothing costs the whole deadline.
     async fn connect(&self, endpoint: &Endpoint, database: Option<&str>, until: Instant) -> Result<Session, SqlError> {
-        let begun = self.at_now().now;
         loop {
             let (server, silent) = {
                 let world = self.at_now();
@@ -255,10 +254,7 @@ impl Statements {
                         "no connection: failed to lookup address information: name or service not known",
                     )
                 })?;
-                // A volume is lost with its node, and nobody has the address that the server had there.
-                let silent = world.is_cut(HOST, &server)
-                    || (world.dolt.runs(&server) && !world.dolt.answers(&server))
-                    || world.oracle.emptied_since(&server, begun);
+                let silent = world.is_cut(HOST, &server) || (world.dolt.runs(&server) && !world.dolt.answers(&server));
                 (server, silent)
             };
             if !silent {

@@ -108,6 +108,8 @@ pub enum Scenario {
     SnapshotsScaleDown,
     /// Two servers run; the user creates a Backup, a BackupSchedule and a Snapshot, and deletes all of them while they are at work.
     CopiesDeleted2,
+    /// Two servers run with a BackupSchedule and a Snapshot; the user changes a field of one of the two, and changes it back. The seed says which.
+    CopiesThereAndBack2,
 }
 
 /// Something that the scenario does.
@@ -133,6 +135,8 @@ pub(crate) enum Act {
     CreateBackupSchedule,
     /// The user creates a Snapshot with this policy of what becomes of its snapshots.
     CreateSnapshot(&'static str),
+    /// The user creates what makes copies on another day.
+    CreateRareCopies,
     /// The user suspends what makes copies.
     SuspendCopies,
     /// The user deletes what makes copies.
@@ -175,7 +179,8 @@ impl Scenario {
             | Self::BackupSwitchover2
             | Self::BackupSchedule2
             | Self::Snapshots2
-            | Self::CopiesDeleted2 => 2,
+            | Self::CopiesDeleted2
+            | Self::CopiesThereAndBack2 => 2,
             _ => 3,
         }
     }
@@ -259,7 +264,17 @@ impl Scenario {
                 (9_000, Act::CreateBackup),
                 (15_000, Act::DeleteCopies),
             ],
+            Self::CopiesThereAndBack2 => vec![(1_000, Act::CreateRareCopies), (10_000, Act::There), (40_000, Act::Back)],
             Self::ReplicationKept => vec![(3_000, off()), (5_500, on(2))],
+        }
+    }
+
+    /// The fields one of which is changed and changed back.
+    pub(crate) fn fields(self) -> &'static [Field] {
+        match self {
+            Self::ThereAndBack2 => Field::all(),
+            Self::CopiesThereAndBack2 => Field::of_copying(),
+            _ => &[],
         }
     }
 
@@ -302,8 +317,8 @@ impl Scenario {
             Some(2) => at_rest(Self::Create2).branch(schedule.seed),
             Some(_) => at_rest(Self::Create3).branch(schedule.seed),
         };
-        if self == Self::ThereAndBack2 {
-            let fields = Field::all();
+        let fields = self.fields();
+        if !fields.is_empty() {
             world.detour = fields.get(usize::try_from(schedule.seed).unwrap_or_default() % fields.len()).map(Detour::new);
         }
         let begin = world.now;
@@ -315,7 +330,7 @@ impl Scenario {
         world.wanted_primary = self.wanted_primary().filter(|_| schedule.faults.is_empty());
         world.longest_gap = self.longest_gap().filter(|_| schedule.faults.is_empty());
         // What is taken back is done anew.
-        if schedule.faults.is_empty() && self != Self::ThereAndBack2 {
+        if schedule.faults.is_empty() && fields.is_empty() {
             world.oracle.expect_nothing_twice();
         }
         world.plan_faults(&schedule.faults);
@@ -409,6 +424,7 @@ impl World {
             Act::CreateBackupOf(name, database) => self.create_backup_of(name, database),
             Act::CreateBackupSchedule => self.create_backup_schedule(),
             Act::CreateSnapshot(cleanup) => self.create_snapshot(cleanup),
+            Act::CreateRareCopies => self.create_rare_copies(),
             Act::SuspendCopies => self.suspend_copies(),
             Act::DeleteCopies => self.delete_copies(),
             Act::There => self.go_there(),

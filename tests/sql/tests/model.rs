@@ -15,6 +15,9 @@ use sql_tests::{Cluster, sql, val};
 /// How long real servers may take until they are where the model is.
 const PATIENCE: Duration = Duration::from_secs(25);
 
+/// A server's role, its epoch, and of how many databases it would send.
+const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)";
+
 /// A step of a script. The first number is a server.
 #[derive(Debug, Clone, Copy)]
 enum Op {
@@ -319,6 +322,8 @@ use Op::*;
 #[case::databases_come_and_go_with_their_ignore_patterns(&["primary", "standby"], &[
     Say(0, "", "CREATE DATABASE IF NOT EXISTS ??", &["`shop"]), Say(0, "", "CREATE DATABASE IF NOT EXISTS ??", &["`shop"]),
     Say(1, "", "CREATE DATABASE IF NOT EXISTS ??", &["`other"]),
+    Say(0, "", STANDING, &["`database", "`dolt_cluster", "`dolt_cluster_status"]),
+    Hear(1, "", STANDING, &["`database", "`dolt_cluster", "`dolt_cluster_status"]),
     Say(0, "", "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = ?", &["shop"]),
     Say(0, "shop", "INSERT INTO dolt_ignore (pattern, ignored) VALUES (?, ?) ON DUPLICATE KEY UPDATE ignored = ?", &["t%", "true", "true"]),
     Say(0, "shop", "SELECT table_name, staged FROM dolt_status", &[]), Say(0, "shop", "CALL DOLT_ADD(?)", &["dolt_ignore"]),

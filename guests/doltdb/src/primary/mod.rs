@@ -22,7 +22,7 @@ mod transition;
 
 use std::time::Duration;
 
-use dolt::{Role, WRITE_DEADLINE, role_statement};
+use dolt::{WRITE_DEADLINE, role_statement};
 use sdk::{Execution, Guard, Header, Outcome, Severity, Timestamp, Value, Verdict, World, sql, value};
 
 pub(crate) use failover::FENCE_GRACE;
@@ -203,18 +203,12 @@ impl Situation<'_> {
         (0..replicas.unwrap_or(self.target.replicas)).collect()
     }
 
-    /// Makes a server primary, if it is still what it was when that was decided.
+    /// Makes a server primary, if it still is what it was when that was decided, and has what it had.
     fn promotion(&self, ordinal: i32, epoch: u64) -> Option<Act> {
-        let report = self.server(ordinal)?.report;
-        let role = match report.role {
-            Role::Primary => "primary",
-            Role::Standby => "standby",
-            Role::Broken => "detected_broken_config",
-        };
         let execution = Execution {
             endpoint: self.target.servers.pod(ordinal),
             database: None,
-            guard: Some(Guard { statement: role_statement(), expected: vec![Value::Text(role.to_owned()), Value::Unsigned(report.epoch)] }),
+            guard: Some(self.server(ordinal)?.guard()),
             statements: vec![sql!("CALL DOLT_ASSUME_CLUSTER_ROLE(?, ?)", value("primary"), value(epoch))],
             deadline: WRITE_DEADLINE,
         };

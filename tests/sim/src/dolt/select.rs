@@ -1,6 +1,8 @@
 //! `SELECT`, as far as reconcilers use it: columns, variables and functions of one table or none, with conditions joined by AND, an order
 //! and a limit.
 
+use std::collections::BTreeSet;
+
 use host::contract::{Argument, Rows, Value};
 use serde_json::json;
 
@@ -11,6 +13,9 @@ use super::{
 
 /// How long ago something was last received, in microseconds.
 const SILENCE: &str = "TIMESTAMPDIFF(MICROSECOND,MAX(last_update),NOW(6))";
+
+/// A server's role, its epoch, and of how many databases it would send.
+const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)";
 
 /// What a digest of a password is made of, beside the salt.
 const DIGESTED: &str = "|,plugin,authentication_string),256)";
@@ -23,6 +28,19 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     if text == "SELECT LOAD_FILE(?)" {
         let kept = dolt.servers.get(server).and_then(|server| dolt.volumes.get(&server.volume)).and_then(|volume| volume.kept_state());
         return Answer::Rows(Rows { columns: vec!["LOAD_FILE".into()], rows: vec![vec![kept.map_or(Value::Null, role_file)]] });
+    }
+    if text == STANDING {
+        let databases: BTreeSet<String> = dolt.status(server).iter().filter_map(|row| text_of(cell(row, "database")?)).collect();
+        let known = ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"].map(|name| scalar(dolt, server, database, name));
+        let mut cells = Vec::new();
+        for value in known {
+            match value {
+                Ok(value) => cells.push(value),
+                Err(answer) => return answer.unwrap_or_else(unknown),
+            }
+        }
+        cells.push(Value::Signed(i64::try_from(databases.len()).unwrap_or_default()));
+        return Answer::Rows(Rows { columns: ["role", "epoch", "databases"].map(ToOwned::to_owned).to_vec(), rows: vec![cells] });
     }
     let mut arguments = arguments.iter();
     let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use crds::names;
 use host::gateway::ObjectKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{scenario::Field, world::World};
 
-/// What is made for a DoltDB, and stays or goes with its spec. Claims stay where servers go, unless the user wants otherwise; a ServiceAccount stays
+/// What is made for an object, and stays or goes with its spec. Claims stay where servers go, unless the user wants otherwise; a ServiceAccount stays
 /// as long as the DoltDB does, as pods may still run that have it.
-const KINDS: [&str; 5] = ["ConfigMap", "Pod", "PodDisruptionBudget", "Service", "StatefulSet"];
+const KINDS: [&str; 7] = ["Backup", "ConfigMap", "Pod", "PodDisruptionBudget", "Service", "StatefulSet", "VolumeSnapshot"];
+
+/// What makes copies tells by its conditions how it takes its spec.
+const COPYING: [&str; 2] = ["BackupSchedule", "Snapshot"];
 
 /// What each version of an object has of its own.
 const BOOKKEEPING: [&str; 5] = ["uid", "resourceVersion", "generation", "creationTimestamp", "ownerReferences"];
@@ -19,7 +22,15 @@ const BOOKKEEPING: [&str; 5] = ["uid", "resourceVersion", "generation", "creatio
 #[derive(Debug, Clone)]
 pub(crate) struct Detour {
     field: &'static Field,
-    before: Option<(Value, BTreeMap<ObjectKey, Value>)>,
+    before: Option<Before>,
+}
+
+/// How it was before.
+#[derive(Debug, Clone)]
+struct Before {
+    spec: Value,
+    /// What there was, if all was as it should.
+    made: Option<BTreeMap<ObjectKey, Value>>,
 }
 
 impl Detour {
@@ -36,23 +47,23 @@ impl World {
         let Some((key, spec)) = self.api.all(field.kind).next().map(|(key, object)| (key.clone(), object.body["spec"].clone())) else {
             return;
         };
-        let made = self.made();
+        let made = self.unsettled().is_none().then(|| self.made());
         let other = field.put_into(&spec);
         self.say(|| format!("{} is {other}", field.path.join(".")));
-        self.detour = Some(Detour { field, before: Some((spec, made)) });
+        self.detour = Some(Detour { field, before: Some(Before { spec, made }) });
         self.api.modify(&key, |body| body["spec"] = other);
     }
 
     /// The user takes the change back.
     pub(crate) fn go_back(&mut self) {
-        let Some(Detour { field, before: Some((spec, _)) }) = self.detour.clone() else { return };
+        let Some(Detour { field, before: Some(Before { spec, .. }) }) = self.detour.clone() else { return };
         let Some(key) = self.api.all(field.kind).next().map(|(key, _)| key.clone()) else { return };
         self.api.modify(&key, |body| body["spec"] = spec);
     }
 
     /// In what the cluster is another than before the change.
     pub(super) fn changed_by_detour(&self) -> Option<String> {
-        let Detour { field, before: Some((_, before)) } = self.detour.as_ref()? else { return None };
+        let Detour { field, before: Some(Before { made: Some(before), .. }) } = self.detour.as_ref()? else { return None };
         let now = self.made();
         let keys = before.keys().chain(now.keys());
         let (key, difference) = keys.into_iter().find_map(|key| Some((key, difference(before.get(key), now.get(key), String::new())?)))?;
@@ -68,6 +79,7 @@ impl World {
     /// What there is, without what says who is primary and which version of an object it is.
     fn made(&self) -> BTreeMap<ObjectKey, Value> {
         let objects = KINDS.iter().flat_map(|kind| self.api.all(kind));
+        let told = COPYING.iter().flat_map(|kind| self.api.all(kind)).map(|(key, object)| (key.clone(), conditions(&object.body)));
         objects
             .map(|(key, object)| {
                 let mut body = object.body.clone();
@@ -83,8 +95,18 @@ impl World {
                 }
                 (key.clone(), body)
             })
+            .chain(told)
             .collect()
     }
+}
+
+/// What conditions say of an object, without their times. That something is as it should be is said of most only after it was not.
+fn conditions(body: &Value) -> Value {
+    let told = |condition: &Value| {
+        let kind = condition["type"].as_str().filter(|kind| *kind == "Ready" || condition["status"] != "True")?;
+        Some((kind.to_owned(), json!([condition["status"], condition["reason"]])))
+    };
+    Value::Object(body["status"]["conditions"].as_array().into_iter().flatten().filter_map(told).collect())
 }
 
 /// The first place where two values differ.

@@ -93,11 +93,6 @@ impl Oracle {
         self.recorded
     }
 
-    /// Whether a server has lost its volume after this moment.
-    pub(crate) fn emptied_since(&self, pod: &str, moment: u64) -> bool {
-        self.emptied.get(pod).is_some_and(|at| *at > moment)
-    }
-
     /// For another run from here.
     pub(crate) fn begin_again(&mut self) {
         self.on_servers.begin_again(false);

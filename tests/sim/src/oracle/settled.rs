@@ -48,7 +48,7 @@ impl World {
     }
 
     /// What is not as it should be.
-    fn unsettled(&self) -> Option<String> {
+    pub(super) fn unsettled(&self) -> Option<String> {
         let Some((key, body)) = self.doltdb() else { return Some("there is no DoltDB".into()) };
         let ready = self.condition("Ready");
         if ready.is_none_or(|ready| ready["status"] != "True") {

@@ -138,7 +138,8 @@ impl World {
             let set = &status["lastSet"];
             if set.is_null() {
                 // Where something goes wrong, its only time may pass while the operator is away, or be long to come by a clock that was set back.
-                if self.faults.until > 0 {
+                // Where it is about changes of the spec, its time is to come on another day.
+                if self.faults.until > 0 || self.detour.is_some() {
                     continue;
                 }
                 return Some(format!("Snapshot {} has taken no set", key.name));

@@ -62,6 +62,13 @@ impl World {
         self.create_copying("Snapshot", "volumes", spec);
     }
 
+    /// The user creates a BackupSchedule and a Snapshot whose time comes on another day.
+    pub(crate) fn create_rare_copies(&mut self) {
+        self.create_snapshot_class();
+        self.create_copying("BackupSchedule", "often", json!({"schedule": "@every 24h", "storage": bucket("scheduled")}));
+        self.create_copying("Snapshot", "volumes", json!({"frequencySchedule": "@every 24h"}));
+    }
+
     /// The user wants nothing new.
     pub(crate) fn suspend_copies(&mut self) {
         for (kind, name) in [("Snapshot", "volumes"), ("BackupSchedule", "often")] {

@@ -8,12 +8,20 @@ use std::sync::OnceLock;
 use serde_json::{Map, Value, json};
 
 /// Kinds whose objects have a spec that is changed, with their schemas.
-const SCHEMAS: [(&str, &str); 4] = [
+const SCHEMAS: [Schema; 4] = [
     ("DoltDB", include_str!("../../../../crds/generated/doltdbs.yaml")),
     ("Database", include_str!("../../../../crds/generated/databases.yaml")),
     ("User", include_str!("../../../../crds/generated/users.yaml")),
     ("Grant", include_str!("../../../../crds/generated/grants.yaml")),
 ];
+/// The same of what makes copies at times. A Backup's spec is never changed.
+const COPYING: [Schema; 2] = [
+    ("BackupSchedule", include_str!("../../../../crds/generated/backupschedules.yaml")),
+    ("Snapshot", include_str!("../../../../crds/generated/snapshots.yaml")),
+];
+
+/// A kind, and its CRD.
+type Schema = (&'static str, &'static str);
 
 /// A field of a spec with a value.
 #[derive(Debug, Clone)]
@@ -27,18 +35,26 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// All that may be changed and changed back.
+    /// All that may be changed and changed back, but for what makes copies.
     pub(crate) fn all() -> &'static [Self] {
         static ALL: OnceLock<Vec<Field>> = OnceLock::new();
-        ALL.get_or_init(|| {
-            let mut all = Vec::new();
-            for (kind, crd) in SCHEMAS {
-                let crd: Value = serde_saphyr::from_str(crd).expect("generated CRDs are YAML");
-                let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-                all.extend(leaves(schema).into_iter().map(|(path, spec)| Self { kind, path, spec }));
-            }
-            all
-        })
+        ALL.get_or_init(|| Self::of(&SCHEMAS))
+    }
+
+    /// The same of what makes copies.
+    pub(crate) fn of_copying() -> &'static [Self] {
+        static ALL: OnceLock<Vec<Field>> = OnceLock::new();
+        ALL.get_or_init(|| Self::of(&COPYING))
+    }
+
+    fn of(schemas: &[Schema]) -> Vec<Self> {
+        let mut all = Vec::new();
+        for (kind, crd) in schemas {
+            let crd: Value = serde_saphyr::from_str(crd).expect("generated CRDs are YAML");
+            let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+            all.extend(leaves(schema).into_iter().map(|(path, spec)| Self { kind, path, spec }));
+        }
+        all
     }
 
     /// A spec with this value in the field, and all else as it was.
@@ -142,8 +158,10 @@ mod tests {
     #[case("DoltDB", "imagePullSecrets/[]/name", json!({"imagePullSecrets": [{"name": "other"}]}))]
     #[case("DoltDB", "server/mcpServer/passwordSecretKeyRef/key", json!({"server": {"mcpServer": {"passwordSecretKeyRef": {"key": "other"}}}}))]
     #[case("Database", "systemBranches/[]", json!({"systemBranches": ["other"]}))]
+    #[case("Snapshot", "cleanupPolicy", json!({"cleanupPolicy": "Delete"}))]
     fn a_field_has_a_value_of_its_schema(#[case] kind: &str, #[case] path: &str, #[case] spec: Value) {
-        let field = Field::all().iter().find(|field| field.kind == kind && field.path.join("/") == path).unwrap();
+        let mut fields = Field::all().iter().chain(Field::of_copying());
+        let field = fields.find(|field| field.kind == kind && field.path.join("/") == path).unwrap();
         assert_eq!(field.put_into(&json!({})), spec);
     }
 
