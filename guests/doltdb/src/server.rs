@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dolt::{Report, Role, Servers, role_statement};
-use sdk::{Cell, Endpoint, Guard, Query, Rows, RowsExt, SqlError, SqlErrorKind, Statement, Typed, Value, World, ident, sql};
+use sdk::{Cell, Endpoint, Guard, Query, Rows, RowsExt, SqlError, SqlErrorKind, Statement, Typed, Value, World, ident, sql, value};
 
 use crate::{
     pod::{Pod, Pods},
@@ -16,6 +16,9 @@ use crate::{
 const ROLE_DEADLINE: u64 = 1_000;
 /// A standby that is further behind than this has not all but the very last data.
 const LAG_LIMIT: u64 = 1_000;
+
+/// How long ago a server has heard from a primary that has never heard from one, in microseconds: longer than any other.
+pub(crate) const NEVER: u64 = 9_000_000_000_000_000;
 
 /// What one server of a cluster says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,21 +90,39 @@ impl Server {
         self.following.iter().map(|f| f.pod.as_str()).collect()
     }
 
-    /// That it is what it was, and has as many databases. Of two servers with the same role and epoch one may have lost its volume.
-    pub(crate) fn guard(&self) -> Guard {
+    /// That it is what it was, and has as many databases: of two servers with the same role and epoch one may have lost its volume. With `silence`,
+    /// also that it has heard nothing from a primary since it had heard nothing for so many microseconds.
+    pub(crate) fn guard(&self, silence: Option<u64>) -> Guard {
         let role = match self.report.role {
             Role::Primary => "primary",
             Role::Standby => "standby",
             Role::Broken => "detected_broken_config",
         };
-        let statement = sql!(
-            "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
-            ident("database"),
-            ident("dolt_cluster"),
-            ident("dolt_cluster_status")
-        );
         let databases = u64::try_from(self.databases().len()).unwrap_or(u64::MAX);
-        Guard { statement, expected: vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), Value::Unsigned(databases)] }
+        let mut expected = vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), Value::Unsigned(databases)];
+        let (database, cluster, status) = (ident("database"), ident("dolt_cluster"), ident("dolt_cluster_status"));
+        let Some(silence) = silence else {
+            let statement = sql!(
+                "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
+                database,
+                cluster,
+                status
+            );
+            return Guard { statement, expected };
+        };
+        expected.push(Value::Unsigned(1));
+        let statement = sql!(
+            "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??), \
+             (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)), ?) >= ? FROM ??.??)",
+            database,
+            cluster.clone(),
+            status.clone(),
+            value(NEVER),
+            value(silence),
+            cluster,
+            status
+        );
+        Guard { statement, expected }
     }
 
     /// The databases that it sends.

@@ -494,4 +494,20 @@ async fn a_standby_says_how_long_ago_it_heard_from_its_primary() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(stopped.elapsed() <= Duration::from_secs(4), "{:?} of silence are told late", stopped.elapsed());
+
+    // By the guard of a promotion: not a sign since then, and one when the primary is back.
+    let is_silent = async |cluster: &Cluster, least: Duration| {
+        let silent = "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)), 9000000000000000) >= ";
+        let question = format!("SELECT ({silent}{} FROM dolt_cluster.dolt_cluster_status)", least.as_micros());
+        from_value::<u64>(cluster.ask(1, &question).await.unwrap()[0][0].clone()) == 1
+    };
+    let silence = heard(&cluster).await.unwrap();
+    assert!(is_silent(&cluster, silence).await);
+    assert!(!is_silent(&cluster, silence + Duration::from_secs(60)).await);
+    cluster.servers[0].up().await;
+    let until = Instant::now() + PATIENCE;
+    while is_silent(&cluster, silence).await {
+        assert!(Instant::now() < until, "the standby does not hear from a primary that is back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

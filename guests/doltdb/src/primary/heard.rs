@@ -4,9 +4,11 @@
 
 use std::time::Duration;
 
+use dolt::Role;
 use sdk::{Query, Rows, RowsExt, SqlError, Statement, ident, sql, value};
 
-use super::Situation;
+use super::{Reason, Situation, Transition};
+use crate::server::NEVER;
 
 /// How long ago each of these standbys heard from its primary, all asked at once; none where one has not heard anything since its start.
 pub(super) fn heard_of(s: &Situation<'_>, standbys: &[i32]) -> Vec<Result<Option<Duration>, String>> {
@@ -36,6 +38,20 @@ pub(super) fn heard_in(s: &Situation<'_>, standbys: &[i32], databases: &[&str]) 
         )
     };
     ask(s, standbys, || databases.iter().map(of).collect()).into_iter().collect()
+}
+
+/// How long the standby that takes a lost primary's place has heard nothing, in microseconds. A primary that is back before it takes over tells it;
+/// none where that says nothing: it has stepped down, the standby is none, or its clock was set back.
+pub(super) fn silence(s: &Situation<'_>, transition: &Transition) -> Option<u64> {
+    let is_standby = s.server(transition.to).is_some_and(|server| server.report.role == Role::Standby);
+    if transition.reason != Reason::Failover || !is_standby {
+        return None;
+    }
+    match heard_of(s, &[transition.to]).pop()? {
+        Ok(None) => Some(NEVER),
+        Ok(Some(ago)) if !ago.is_zero() => u64::try_from(ago.as_micros()).ok(),
+        _ => None,
+    }
 }
 
 fn ask(s: &Situation<'_>, standbys: &[i32], statements: impl Fn() -> Vec<Statement>) -> Vec<Result<Vec<Option<Duration>>, String>> {

@@ -31,6 +31,7 @@ pub(crate) use kept_role::forgetful;
 pub(crate) use switchover::SWITCHED;
 pub(crate) use transition::{Reason, Transition};
 
+use self::heard::silence;
 use crate::{
     form::Form,
     observe::Observed,
@@ -203,12 +204,13 @@ impl Situation<'_> {
         (0..replicas.unwrap_or(self.target.replicas)).collect()
     }
 
-    /// Makes a server primary, if it still is what it was when that was decided, and has what it had.
-    fn promotion(&self, ordinal: i32, epoch: u64) -> Option<Act> {
+    /// Makes the server of a change primary, if it still is what it was when that was decided, and has what it had.
+    fn promotion(&self, transition: &Transition) -> Option<Act> {
+        let Transition { to: ordinal, epoch, .. } = *transition;
         let execution = Execution {
             endpoint: self.target.servers.pod(ordinal),
             database: None,
-            guard: Some(self.server(ordinal)?.guard()),
+            guard: Some(self.server(ordinal)?.guard(silence(self, transition))),
             statements: vec![sql!("CALL DOLT_ASSUME_CLUSTER_ROLE(?, ?)", value("primary"), value(epoch))],
             deadline: WRITE_DEADLINE,
         };

@@ -296,7 +296,7 @@ fn epoch_of(s: &Situation<'_>, transition: &Transition, candidate: i32) -> u64 {
 /// Makes the server of a recorded change primary.
 pub(super) fn promote(s: &Situation<'_>, transition: Transition) -> Step {
     let mut step = under_way(s, transition.clone());
-    step.act = s.promotion(transition.to, transition.epoch);
+    step.act = s.promotion(&transition);
     if let Some(Act::Promote { .. }) = step.act {
         if let Some(pod) = passed_over(s, transition.to) {
             let message = format!("Taking {} away, which was told to be primary and gives no answer", pod.name);

@@ -17,6 +17,9 @@ const SILENCE: &str = "TIMESTAMPDIFF(MICROSECOND,MAX(last_update),NOW(6))";
 /// A server's role, its epoch, and of how many databases it would send.
 const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)";
 
+/// Whether it has heard nothing for so long.
+const SILENT: &str = ", (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)), ?) >= ? FROM ??.??)";
+
 /// What a digest of a password is made of, beside the salt.
 const DIGESTED: &str = "|,plugin,authentication_string),256)";
 
@@ -29,18 +32,8 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         let kept = dolt.servers.get(server).and_then(|server| dolt.volumes.get(&server.volume)).and_then(|volume| volume.kept_state());
         return Answer::Rows(Rows { columns: vec!["LOAD_FILE".into()], rows: vec![vec![kept.map_or(Value::Null, role_file)]] });
     }
-    if text == STANDING {
-        let databases: BTreeSet<String> = dolt.status(server).iter().filter_map(|row| text_of(cell(row, "database")?)).collect();
-        let known = ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"].map(|name| scalar(dolt, server, database, name));
-        let mut cells = Vec::new();
-        for value in known {
-            match value {
-                Ok(value) => cells.push(value),
-                Err(answer) => return answer.unwrap_or_else(unknown),
-            }
-        }
-        cells.push(Value::Signed(i64::try_from(databases.len()).unwrap_or_default()));
-        return Answer::Rows(Rows { columns: ["role", "epoch", "databases"].map(ToOwned::to_owned).to_vec(), rows: vec![cells] });
+    if let Some(rest) = text.strip_prefix(STANDING) {
+        return standing(dolt, server, rest, arguments).unwrap_or_else(|answer| answer.unwrap_or_else(unknown));
     }
     let mut arguments = arguments.iter();
     let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };
@@ -63,9 +56,7 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
     }
     if query.columns == [SILENCE] {
-        let databases = rows.iter().filter_map(|row| text_of(cell(row, "database")?));
-        let last = databases.filter_map(|database| dolt.last_heard(server, &database)).max();
-        let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
+        let silence = silence(dolt, server, &rows).map_or(Value::Null, Value::Signed);
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
     }
     let mut answer = Vec::new();
@@ -94,6 +85,34 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         answer.truncate(limit);
     }
     Answer::Rows(Rows { columns: query.columns, rows: answer })
+}
+
+/// How long ago something was last received, in microseconds, by these rows of its status.
+fn silence(dolt: &Dolt, server: &str, rows: &[Row]) -> Option<i64> {
+    let databases = rows.iter().filter_map(|row| text_of(cell(row, "database")?));
+    let last = databases.filter_map(|database| dolt.last_heard(server, &database)).max();
+    last.map(|last| i64::try_from((dolt.now - last) * 1_000).unwrap_or_default())
+}
+
+/// A server's role, its epoch, and of how many databases it would send; with more words, whether it has heard nothing for so long.
+fn standing(dolt: &Dolt, server: &str, rest: &str, arguments: &[Argument]) -> Result<Answer, Option<Answer>> {
+    let status = dolt.status(server);
+    let databases: BTreeSet<String> = status.iter().filter_map(|row| text_of(cell(row, "database")?)).collect();
+    let mut cells = Vec::new();
+    for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"] {
+        cells.push(scalar(dolt, server, None, name)?);
+    }
+    cells.push(Value::Signed(i64::try_from(databases.len()).unwrap_or_default()));
+    match (rest, arguments) {
+        ("", _) => {}
+        (SILENT, [_, _, _, Argument::Value(Value::Unsigned(never)), Argument::Value(Value::Unsigned(least)), ..]) => {
+            let silence = silence(dolt, server, &status).map_or(*never, |silence| u64::try_from(silence).unwrap_or_default());
+            cells.push(Value::Signed((silence >= *least).into()));
+        }
+        _ => return Err(None),
+    }
+    let columns = (0..cells.len()).map(|column| column.to_string()).collect();
+    Ok(Answer::Rows(Rows { columns, rows: vec![cells] }))
 }
 
 /// The file in which a server keeps its role and its epoch.

@@ -141,7 +141,13 @@ impl World {
             self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
         // Nobody takes back a promotion that is on its way: what counts is who was within reach when it was sent.
         let reach = REACH + self.leases.longest_way();
+        // A primary that is back just now sends what it has, to whomever.
+        let is_back = self.writable.iter().any(|(other, since)| other != pod && self.now - since < BACK);
         for write in missing {
+            if is_back {
+                self.oracle.excused.insert(write);
+                continue;
+            }
             let within_reach = self.reachable.iter().filter(|(_, since)| self.now - **since >= reach).map(|(pod, _)| pod);
             let holder = within_reach.filter(|other| *other != pod).find(|other| self.written(&volume_of(other)).contains(&write)).cloned();
             match holder {
