@@ -17,8 +17,8 @@ const ROLE_DEADLINE: u64 = 1_000;
 /// A standby that is further behind than this has not all but the very last data.
 const LAG_LIMIT: u64 = 1_000;
 
-/// How long ago a server has heard from a primary that has never heard from one, in microseconds: longer than any other.
-pub(crate) const NEVER: u64 = 9_000_000_000_000_000;
+/// What times are counted from.
+const EPOCH: &str = "1970-01-01";
 
 /// What one server of a cluster says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,9 +90,9 @@ impl Server {
         self.following.iter().map(|f| f.pod.as_str()).collect()
     }
 
-    /// That it is what it was, and has as many databases: of two servers with the same role and epoch one may have lost its volume. With `silence`,
-    /// also that it has heard nothing from a primary since it had heard nothing for so many microseconds.
-    pub(crate) fn guard(&self, silence: Option<u64>) -> Guard {
+    /// That it is what it was, and has as many databases: of two servers with the same role and epoch one may have lost its volume. With the time of
+    /// its last sign from a primary ([`last_sign`]), also that there has been none since.
+    pub(crate) fn guard(&self, last_sign: Option<u64>) -> Guard {
         let role = match self.report.role {
             Role::Primary => "primary",
             Role::Standby => "standby",
@@ -101,7 +101,7 @@ impl Server {
         let databases = u64::try_from(self.databases().len()).unwrap_or(u64::MAX);
         let mut expected = vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), Value::Unsigned(databases)];
         let (database, cluster, status) = (ident("database"), ident("dolt_cluster"), ident("dolt_cluster_status"));
-        let Some(silence) = silence else {
+        let Some(last_sign) = last_sign else {
             let statement = sql!(
                 "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
                 database,
@@ -110,15 +110,14 @@ impl Server {
             );
             return Guard { statement, expected };
         };
-        expected.push(Value::Unsigned(1));
+        expected.push(Value::Unsigned(last_sign));
         let statement = sql!(
             "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??), \
-             (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)), ?) >= ? FROM ??.??)",
+             (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_update)), 0) FROM ??.??)",
             database,
             cluster.clone(),
             status.clone(),
-            value(NEVER),
-            value(silence),
+            value(EPOCH),
             cluster,
             status
         );
@@ -195,6 +194,16 @@ fn following_statement() -> Statement {
         ident("dolt_cluster"),
         ident("dolt_cluster_status"),
         ident("database")
+    )
+}
+
+/// Asks a standby when it had its last sign from a primary, in microseconds by its own clock; 0 where it has had none since its start.
+pub(crate) fn last_sign() -> Statement {
+    sql!(
+        "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_update)), 0) FROM ??.??",
+        value(EPOCH),
+        ident("dolt_cluster"),
+        ident("dolt_cluster_status")
     )
 }
 

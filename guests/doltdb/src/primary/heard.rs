@@ -8,7 +8,7 @@ use dolt::Role;
 use sdk::{Query, Rows, RowsExt, SqlError, Statement, ident, sql, value};
 
 use super::{Reason, Situation, Transition};
-use crate::server::NEVER;
+use crate::server;
 
 /// How long ago each of these standbys heard from its primary, all asked at once; none where one has not heard anything since its start.
 pub(super) fn heard_of(s: &Situation<'_>, standbys: &[i32]) -> Vec<Result<Option<Duration>, String>> {
@@ -40,18 +40,17 @@ pub(super) fn heard_in(s: &Situation<'_>, standbys: &[i32], databases: &[&str]) 
     ask(s, standbys, || databases.iter().map(of).collect()).into_iter().collect()
 }
 
-/// How long the standby that takes a lost primary's place has heard nothing, in microseconds. A primary that is back before it takes over tells it;
-/// none where that says nothing: it has stepped down, the standby is none, or its clock was set back.
-pub(super) fn silence(s: &Situation<'_>, transition: &Transition) -> Option<u64> {
+/// When the standby that takes a lost primary's place had its last sign from it, in microseconds by its own clock: a primary that is back before it
+/// takes over tells it. None where that says nothing, since the primary has stepped down or the server is no standby, or where it cannot be asked.
+pub(super) fn last_sign(s: &Situation<'_>, transition: &Transition) -> Option<u64> {
     let is_standby = s.server(transition.to).is_some_and(|server| server.report.role == Role::Standby);
     if transition.reason != Reason::Failover || !is_standby {
         return None;
     }
-    match heard_of(s, &[transition.to]).pop()? {
-        Ok(None) => Some(NEVER),
-        Ok(Some(ago)) if !ago.is_zero() => u64::try_from(ago.as_micros()).ok(),
-        _ => None,
-    }
+    let endpoint = s.target.servers.pod(transition.to);
+    let query = Query { endpoint, database: None, statements: vec![server::last_sign()], deadline: dolt::READ_DEADLINE, max_rows: 1 };
+    let results = s.world.query(&[query]).pop()?.ok()?;
+    results.first()?.cell(0, 0).ok()??.number().ok()
 }
 
 fn ask(s: &Situation<'_>, standbys: &[i32], statements: impl Fn() -> Vec<Statement>) -> Vec<Result<Vec<Option<Duration>>, String>> {

@@ -31,7 +31,7 @@ pub(crate) use kept_role::forgetful;
 pub(crate) use switchover::SWITCHED;
 pub(crate) use transition::{Reason, Transition};
 
-use self::heard::silence;
+use self::heard::last_sign;
 use crate::{
     form::Form,
     observe::Observed,
@@ -210,7 +210,7 @@ impl Situation<'_> {
         let execution = Execution {
             endpoint: self.target.servers.pod(ordinal),
             database: None,
-            guard: Some(self.server(ordinal)?.guard(silence(self, transition))),
+            guard: Some(self.server(ordinal)?.guard(last_sign(self, transition))),
             statements: vec![sql!("CALL DOLT_ASSUME_CLUSTER_ROLE(?, ?)", value("primary"), value(epoch))],
             deadline: WRITE_DEADLINE,
         };

@@ -17,8 +17,8 @@ const SILENCE: &str = "TIMESTAMPDIFF(MICROSECOND,MAX(last_update),NOW(6))";
 /// A server's role, its epoch, and of how many databases it would send.
 const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)";
 
-/// Whether it has heard nothing for so long.
-const SILENT: &str = ", (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, MAX(last_update), NOW(6)), ?) >= ? FROM ??.??)";
+/// When it had its last sign from a primary.
+const LAST_SIGN: &str = "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_update)), 0) FROM ??.??";
 
 /// What a digest of a password is made of, beside the salt.
 const DIGESTED: &str = "|,plugin,authentication_string),256)";
@@ -32,8 +32,11 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         let kept = dolt.servers.get(server).and_then(|server| dolt.volumes.get(&server.volume)).and_then(|volume| volume.kept_state());
         return Answer::Rows(Rows { columns: vec!["LOAD_FILE".into()], rows: vec![vec![kept.map_or(Value::Null, role_file)]] });
     }
+    if text == LAST_SIGN {
+        return Answer::Rows(Rows { columns: vec!["last".into()], rows: vec![vec![last_sign(dolt, server)]] });
+    }
     if let Some(rest) = text.strip_prefix(STANDING) {
-        return standing(dolt, server, rest, arguments).unwrap_or_else(|answer| answer.unwrap_or_else(unknown));
+        return standing(dolt, server, rest).unwrap_or_else(|answer| answer.unwrap_or_else(unknown));
     }
     let mut arguments = arguments.iter();
     let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };
@@ -56,7 +59,9 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
     }
     if query.columns == [SILENCE] {
-        let silence = silence(dolt, server, &rows).map_or(Value::Null, Value::Signed);
+        let databases = rows.iter().filter_map(|row| text_of(cell(row, "database")?));
+        let last = databases.filter_map(|database| dolt.last_heard(server, &database)).max();
+        let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
     }
     let mut answer = Vec::new();
@@ -87,28 +92,27 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     Answer::Rows(Rows { columns: query.columns, rows: answer })
 }
 
-/// How long ago something was last received, in microseconds, by these rows of its status.
-fn silence(dolt: &Dolt, server: &str, rows: &[Row]) -> Option<i64> {
-    let databases = rows.iter().filter_map(|row| text_of(cell(row, "database")?));
-    let last = databases.filter_map(|database| dolt.last_heard(server, &database)).max();
-    last.map(|last| i64::try_from((dolt.now - last) * 1_000).unwrap_or_default())
+/// When something was last received, in microseconds.
+fn last_sign(dolt: &Dolt, server: &str) -> Value {
+    let last = databases_of(dolt, server).iter().filter_map(|database| dolt.last_heard(server, database)).max();
+    Value::Signed(last.map_or(0, |last| i64::try_from(last * 1_000).unwrap_or_default()))
 }
 
-/// A server's role, its epoch, and of how many databases it would send; with more words, whether it has heard nothing for so long.
-fn standing(dolt: &Dolt, server: &str, rest: &str, arguments: &[Argument]) -> Result<Answer, Option<Answer>> {
-    let status = dolt.status(server);
-    let databases: BTreeSet<String> = status.iter().filter_map(|row| text_of(cell(row, "database")?)).collect();
+/// The databases in the status of a server.
+fn databases_of(dolt: &Dolt, server: &str) -> BTreeSet<String> {
+    dolt.status(server).iter().filter_map(|row| text_of(cell(row, "database")?)).collect()
+}
+
+/// A server's role, its epoch, and of how many databases it would send; with more words, when it had its last sign from a primary.
+fn standing(dolt: &Dolt, server: &str, rest: &str) -> Result<Answer, Option<Answer>> {
     let mut cells = Vec::new();
     for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"] {
         cells.push(scalar(dolt, server, None, name)?);
     }
-    cells.push(Value::Signed(i64::try_from(databases.len()).unwrap_or_default()));
-    match (rest, arguments) {
-        ("", _) => {}
-        (SILENT, [_, _, _, Argument::Value(Value::Unsigned(never)), Argument::Value(Value::Unsigned(least)), ..]) => {
-            let silence = silence(dolt, server, &status).map_or(*never, |silence| u64::try_from(silence).unwrap_or_default());
-            cells.push(Value::Signed((silence >= *least).into()));
-        }
+    cells.push(Value::Signed(i64::try_from(databases_of(dolt, server).len()).unwrap_or_default()));
+    match rest.strip_prefix(", (").and_then(|rest| rest.strip_suffix(')')) {
+        Some(LAST_SIGN) => cells.push(last_sign(dolt, server)),
+        None if rest.is_empty() => {}
         _ => return Err(None),
     }
     let columns = (0..cells.len()).map(|column| column.to_string()).collect();
