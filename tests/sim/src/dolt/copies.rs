@@ -27,6 +27,8 @@ pub(crate) struct Copy {
     pub(crate) database: String,
     pub(crate) url: String,
     content: Content,
+    /// When it has begun.
+    pub(crate) since: u64,
     /// Its client is gone, and its server has not heard of that.
     pub(crate) orphan: bool,
 }
@@ -64,8 +66,15 @@ impl Dolt {
             return Answer::Unknown(format!("CALL dolt_backup('{what}', …)"));
         }
         let Some(content) = self.database(&session.server, &database).cloned() else { return Answer::Lost };
-        let copy =
-            Copy { server: session.server.clone(), connections: session.connections, database, url: url.into(), content, orphan: false };
+        let copy = Copy {
+            server: session.server.clone(),
+            connections: session.connections,
+            database,
+            url: url.into(),
+            content,
+            since: self.now,
+            orphan: false,
+        };
         self.copies.begun += 1;
         let id = FIRST + self.copies.begun;
         self.copies.under_way.insert(id, copy);

@@ -18,6 +18,9 @@ use serde_json::Value as Json;
 use super::label;
 use crate::{api::Change, world::World};
 
+/// For how long what one round has written may be unknown to another one, in milliseconds.
+const MOMENT: u64 = 500;
+
 /// What is remembered of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Copies {
@@ -63,8 +66,11 @@ impl World {
         for id in self.dolt.take_begun() {
             let Some((_, copy)) = self.dolt.copies().find(|(other, _)| *other == id) else { continue };
             let (database, url) = (copy.database.clone(), copy.url.clone());
+            // Two Backups of one moment do not see each other where one is heard of late.
+            let is_seen = |since: u64| self.faults.watch_delay(self.now) == 0 || self.now - since > MOMENT;
             // What a host that stands still has begun nobody can end.
-            let other = self.dolt.copies().find(|(other, copy)| *other != id && !copy.orphan && !self.has_former_host());
+            let other =
+                self.dolt.copies().find(|(other, copy)| *other != id && !copy.orphan && is_seen(copy.since) && !self.has_former_host());
             let told = other.map(|(_, other)| format!("{url} is copied to while {} is", other.url));
             self.say(|| format!("{database} is copied to {url}"));
             if let Some(told) = told {

@@ -129,8 +129,13 @@ impl World {
         if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
-        // One that is back and not ready yet, or of an earlier time, gets no writes.
         let behind = self.behind_primary();
+        // A word that comes when another one leads at a later epoch makes a primary that nobody is led to, and that follows when the two meet.
+        let leads_later = |other: &String| self.dolt.state(other).is_some_and(|(role, later)| role == Role::Primary && later > epoch);
+        if behind.iter().any(leads_later) && !behind.iter().any(|other| other == pod) {
+            return;
+        }
+        // One that is back and not ready yet, or of an earlier time, gets no writes.
         let writes = |other: &String| self.writable.get(other).is_some_and(|since| self.now - since >= BACK);
         if let Some(other) = behind.iter().find(|other| *other != pod && writes(other)) {
             let message = format!("{pod} became primary of epoch {epoch} while {other} took writes");
