@@ -17,9 +17,6 @@ const ROLE_DEADLINE: u64 = 1_000;
 /// A standby that is further behind than this has not all but the very last data.
 const LAG_LIMIT: u64 = 1_000;
 
-/// What times are counted from.
-const EPOCH: &str = "1970-01-01";
-
 /// What one server of a cluster says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
@@ -100,27 +97,18 @@ impl Server {
         };
         let databases = u64::try_from(self.databases().len()).unwrap_or(u64::MAX);
         let mut expected = vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), Value::Unsigned(databases)];
-        let (database, cluster, status) = (ident("database"), ident("dolt_cluster"), ident("dolt_cluster_status"));
-        let Some(last_sign) = last_sign else {
-            let statement = sql!(
-                "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
-                database,
-                cluster,
-                status
-            );
-            return Guard { statement, expected };
-        };
-        expected.push(Value::Unsigned(last_sign));
-        let statement = sql!(
-            "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??), \
-             (SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_update)), 0) FROM ??.??)",
-            database,
-            cluster.clone(),
-            status.clone(),
-            value(EPOCH),
-            cluster,
-            status
+        let mut statement = sql!(
+            "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
+            ident("database"),
+            ident("dolt_cluster"),
+            ident("dolt_cluster_status")
         );
+        if let Some(time) = last_sign {
+            let asked = self::last_sign();
+            statement.text = format!("{}, ({})", statement.text, asked.text);
+            statement.arguments.extend(asked.arguments);
+            expected.push(Value::Unsigned(time));
+        }
         Guard { statement, expected }
     }
 
@@ -201,7 +189,7 @@ fn following_statement() -> Statement {
 pub(crate) fn last_sign() -> Statement {
     sql!(
         "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_update)), 0) FROM ??.??",
-        value(EPOCH),
+        value("1970-01-01"),
         ident("dolt_cluster"),
         ident("dolt_cluster_status")
     )

@@ -68,7 +68,7 @@ impl Controller {
             tracing::trace!(object = %key, ?wake, "every answer is the same");
             self.shared.metrics.skipped(&self.name);
             if wake == Wake::Poll {
-                self.look_again(key, memory.settled.as_ref().map(|s| s.next), None);
+                self.look_again(key, memory.settled.as_ref());
             }
             self.memory().insert(key.clone(), memory);
             return;
@@ -90,7 +90,7 @@ impl Controller {
             Verdict::Again => self.queue.wake(key, Wake::Run),
             Verdict::Settled(settled) => {
                 memory.failures = 0;
-                self.look_again(key, Some(settled.next), settled.now());
+                self.look_again(key, Some(&settled));
                 memory.settled = Some(*settled);
                 if !self.is_current(&subject, &memory, &decider).await {
                     self.queue.wake(key, Wake::Run);
@@ -255,11 +255,11 @@ impl Controller {
         }
     }
 
-    /// `then` is what the clock said when the time was chosen.
-    fn look_again(&self, key: &ObjectKey, next: Option<Next>, then: Option<Timestamp>) {
-        match next {
+    fn look_again(&self, key: &ObjectKey, settled: Option<&Settled>) {
+        match settled.map(|settled| settled.next) {
             Some(Next::After(wait)) => self.queue.wake_after(key, Wake::Poll, Duration::from_millis(wait)),
             Some(Next::At(time)) => {
+                let then = settled.and_then(Settled::now);
                 self.queue.wake_after(key, Wake::Run, wait_until(time, then, self.shared.world.now()));
             }
             Some(Next::Change) | None => self.queue.cancel(key),

@@ -18,6 +18,9 @@ pub(super) fn template(target: &Target, observed: &Observed, config: &BTreeMap<S
     form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config, form))
 }
 
+const API_VERSION: &str = "apps/v1";
+const KIND: &str = "StatefulSet";
+
 /// The manifest. The template of its pods is there in writing already.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +40,7 @@ struct Spec {
 }
 
 pub(super) fn reference(target: &Target) -> ObjectRef {
-    sdk::reference("apps/v1", "StatefulSet", target.namespace(), &names::stateful_set(target.name()))
+    sdk::reference(API_VERSION, KIND, target.namespace(), &names::stateful_set(target.name()))
 }
 
 pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, template: Template) -> Manifest {
@@ -69,7 +72,7 @@ pub(super) fn stateful_set(target: &Target, observed: &Observed, replicas: i32, 
         }
     }
     let metadata = metadata(target, &names::stateful_set(target.name()), &versioned(target), &annotations);
-    Manifest { api_version: "apps/v1", kind: "StatefulSet", metadata, spec: Spec { template: template.pods, others } }
+    Manifest { api_version: API_VERSION, kind: KIND, metadata, spec: Spec { template: template.pods, others } }
 }
 
 /// Only where the user wants it so does Kubernetes replace pods: it knows nothing of primaries.

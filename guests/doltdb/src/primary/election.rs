@@ -17,8 +17,9 @@ use super::{
     heard::{heard_in, heard_of},
 };
 
-/// How long to wait for the return of the primary where another standby has heard from it, and nothing says which of the two has more.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait for the return of a primary that may be the only one to have the latest data: its standbys were restarted with it, or nothing says
+/// which of them has most.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait for a standby that had all data and is being restarted: it may have got the last write alone.
 const RESTART: Duration = Duration::from_secs(10);
 

@@ -11,7 +11,7 @@ use sdk::{Header, Level, Query, Severity, SqlErrorKind, Timestamp, Verdict};
 
 use super::{
     Act, Reason, Situation, Step, Transition,
-    election::{Elected, elect},
+    election::{Elected, PATIENCE, elect},
     former::stepped_down,
     heard::heard_of,
     held_back::held_back,
@@ -35,8 +35,6 @@ const LAST_QUESTION: u64 = 300;
 const RETRY: Duration = Duration::from_millis(250);
 /// How often a primary is looked for whose return is heard of.
 const RETURN: Duration = Duration::from_secs(1);
-/// How long to wait for the return of a primary whose standbys were restarted with it: it has the latest data.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// After this time a pod that does not go needs a person.
 const FENCE_PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds that a fenced server gets to end: it has been silent already.

@@ -47,18 +47,17 @@ pub(super) fn last_sign(s: &Situation<'_>, transition: &Transition) -> Option<u6
     if transition.reason != Reason::Failover || !is_standby {
         return None;
     }
-    let endpoint = s.target.servers.pod(transition.to);
-    let query = Query { endpoint, database: None, statements: vec![server::last_sign()], deadline: dolt::READ_DEADLINE, max_rows: 1 };
-    let results = s.world.query(&[query]).pop()?.ok()?;
+    let results = s.world.query(&[question(s, transition.to, vec![server::last_sign()])]).pop()?.ok()?;
     results.first()?.cell(0, 0).ok()??.number().ok()
 }
 
+fn question(s: &Situation<'_>, standby: i32, statements: Vec<Statement>) -> Query {
+    let endpoint = s.target.servers.pod(standby);
+    Query { endpoint, database: None, statements, deadline: dolt::READ_DEADLINE, max_rows: 1 }
+}
+
 fn ask(s: &Situation<'_>, standbys: &[i32], statements: impl Fn() -> Vec<Statement>) -> Vec<Result<Vec<Option<Duration>>, String>> {
-    let query = |standby: &i32| {
-        let endpoint = s.target.servers.pod(*standby);
-        Query { endpoint, database: None, statements: statements(), deadline: dolt::READ_DEADLINE, max_rows: 1 }
-    };
-    let questions: Vec<Query> = standbys.iter().map(query).collect();
+    let questions: Vec<Query> = standbys.iter().map(|standby| question(s, *standby, statements())).collect();
     let unknown = |standby: &i32, why: String| format!("when {} last heard from it is not known: {why}", s.pod_name(*standby));
     let answers = if questions.is_empty() { Vec::new() } else { s.world.query(&questions) };
     standbys.iter().zip(answers).map(|(standby, answer)| times(&answer).map_err(|why| unknown(standby, why))).collect()

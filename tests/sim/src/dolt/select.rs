@@ -59,9 +59,8 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
     }
     if query.columns == [SILENCE] {
-        let databases = rows.iter().filter_map(|row| text_of(cell(row, "database")?));
-        let last = databases.filter_map(|database| dolt.last_heard(server, &database)).max();
-        let silence = last.map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
+        let silence = last_heard(dolt, server, &rows)
+            .map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
         return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
     }
     let mut answer = Vec::new();
@@ -92,15 +91,19 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     Answer::Rows(Rows { columns: query.columns, rows: answer })
 }
 
+/// When something of the databases in these rows of its status was last received.
+fn last_heard(dolt: &Dolt, server: &str, rows: &[Row]) -> Option<u64> {
+    databases_in(rows).iter().filter_map(|database| dolt.last_heard(server, database)).max()
+}
+
 /// When something was last received, in microseconds.
 fn last_sign(dolt: &Dolt, server: &str) -> Value {
-    let last = databases_of(dolt, server).iter().filter_map(|database| dolt.last_heard(server, database)).max();
+    let last = last_heard(dolt, server, &dolt.status(server));
     Value::Signed(last.map_or(0, |last| i64::try_from(last * 1_000).unwrap_or_default()))
 }
 
-/// The databases in the status of a server.
-fn databases_of(dolt: &Dolt, server: &str) -> BTreeSet<String> {
-    dolt.status(server).iter().filter_map(|row| text_of(cell(row, "database")?)).collect()
+fn databases_in(status: &[Row]) -> BTreeSet<String> {
+    status.iter().filter_map(|row| text_of(cell(row, "database")?)).collect()
 }
 
 /// A server's role, its epoch, and of how many databases it would send; with more words, when it had its last sign from a primary.
@@ -109,7 +112,7 @@ fn standing(dolt: &Dolt, server: &str, rest: &str) -> Result<Answer, Option<Answ
     for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"] {
         cells.push(scalar(dolt, server, None, name)?);
     }
-    cells.push(Value::Signed(i64::try_from(databases_of(dolt, server).len()).unwrap_or_default()));
+    cells.push(Value::Signed(i64::try_from(databases_in(&dolt.status(server)).len()).unwrap_or_default()));
     match rest.strip_prefix(", (").and_then(|rest| rest.strip_suffix(')')) {
         Some(LAST_SIGN) => cells.push(last_sign(dolt, server)),
         None if rest.is_empty() => {}
