@@ -10,6 +10,7 @@ use std::{
 };
 
 use dolt::Role;
+use sdk::Timestamp;
 
 use super::{
     Situation,
@@ -29,7 +30,19 @@ pub(super) struct Elected {
     /// All whose data it has been compared with, itself included.
     pub(super) among: Vec<i32>,
     /// For how long the lost primary or another standby should be waited for first, as nothing says that this one has as much as they have.
-    pub(super) patience: Option<Duration>,
+    patience: Option<Duration>,
+    /// How long ago, by its own clock, one that may have more heard from the primary.
+    heard: Option<Duration>,
+}
+
+impl Elected {
+    /// How much longer the lost primary or another standby should be waited for, if at all. A clock of the operator that was set forward does not
+    /// end it where another clock tells the time, too.
+    pub(super) fn wait(&self, s: &Situation<'_>, lost_since: impl FnOnce() -> Timestamp) -> Option<Duration> {
+        let patience = self.patience?;
+        let by_others = self.heard.and_then(|ago| patience.checked_sub(ago)).filter(|left| !left.is_zero());
+        s.left(patience, lost_since()).max(by_others)
+    }
 }
 
 /// The server that should become primary in the place of the lost one.
@@ -55,8 +68,8 @@ pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<Elected, String> {
         false if !followers.is_empty() => elected.or_else(|_| {
             let elected = most_advanced(s, lost, &proven, &[])?;
             // What has heard nothing since its own start has nothing new.
-            let have_heard = heard_of(s, &followers).iter().any(|heard| matches!(heard, Ok(Some(_))));
-            Ok(Elected { patience: have_heard.then_some(PATIENCE).or(elected.patience), ..elected })
+            let heard = heard_of(s, &followers).into_iter().filter_map(|heard| heard.ok().flatten()).min();
+            Ok(Elected { patience: heard.map(|_| PATIENCE).or(elected.patience), heard, ..elected })
         }),
         _ => elected,
     }
@@ -114,7 +127,7 @@ fn most_advanced(s: &Situation<'_>, lost: i32, proven: &[i32], followers: &[i32]
         [only] => *only,
         _ => ahead_of_all(s, &candidates)?,
     };
-    Ok(Elected { ordinal, among: candidates, patience: is_restarted(s, lost).then_some(RESTART) })
+    Ok(Elected { ordinal, among: candidates, patience: is_restarted(s, lost).then_some(RESTART), heard: None })
 }
 
 /// The first candidate that nobody is ahead of.

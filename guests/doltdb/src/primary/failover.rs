@@ -178,7 +178,7 @@ const MANUAL: &str = "spec.replication.primary.automaticFailover is false, so it
 /// all that had its data were restarted with it or after it. One that was there all the time has them, and who takes over has no less.
 fn patience(s: &Situation<'_>, primary: i32, elected: &Elected) -> Option<(Duration, String)> {
     let successor = s.pod_name(elected.ordinal);
-    if let Some(left) = elected.patience.and_then(|patience| s.left(patience, s.lost_since())) {
+    if let Some(left) = elected.wait(s, || s.lost_since()) {
         return Some((left, format!(", {}: it is waited for", doubtful(&successor))));
     }
     let proven = elected.among.iter().filter(|ordinal| s.had_all_data(**ordinal)).filter_map(|ordinal| s.observed.pods.get(ordinal));
@@ -275,7 +275,7 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
     let Some(pod) = there else {
         // It is gone, and with it whatever its server did.
         return match elect(s, transition.from) {
-            Ok(elected) => match elected.patience.and_then(|patience| s.left(patience, transition.since)) {
+            Ok(elected) => match elected.wait(s, || transition.since) {
                 None => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
                 Some(left) => {
                     let (name, successor) = (s.pod_name(transition.from), s.pod_name(elected.ordinal));

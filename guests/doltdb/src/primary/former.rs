@@ -9,7 +9,7 @@ use super::{
     content::databases,
     election::elect,
     recovery,
-    switchover::{QUICKLY, SWITCH, after_step_down, promote},
+    switchover::{QUICKLY, SWITCH, after_step_down, instead},
 };
 use crate::build::BOOTSTRAP_EPOCH;
 
@@ -36,7 +36,7 @@ pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option
         return Some(after_step_down(s, Transition { fencing: None, ..transition }));
     }
     Some(match elect(s, transition.from) {
-        Ok(elected) => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
+        Ok(elected) => instead(s, Transition { fencing: None, ..transition }, elected.ordinal),
         Err(_) => recovery::nobody(s, transition.from),
     })
 }

@@ -269,7 +269,7 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
             continue;
         }
         match same(s.world, s.target, transition.from, candidate) {
-            Ok(true) => return promote(s, Transition { to: candidate, epoch: epoch_of(s, &transition, candidate), ..transition }),
+            Ok(true) => return instead(s, transition, candidate),
             Ok(false) => {}
             Err(why) => unknown = Some(why),
         }
@@ -287,10 +287,11 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
     step
 }
 
-/// The epoch of the change; a new one where another server may have been told to be primary with it.
-fn epoch_of(s: &Situation<'_>, transition: &Transition, candidate: i32) -> u64 {
-    let told = s.target.recorded_epoch() >= transition.epoch;
-    if candidate != transition.to && told { s.next_epoch() } else { transition.epoch }
+/// The change goes on with this server, whoever was chosen before: at a new epoch where that one may have been told to be primary.
+pub(super) fn instead(s: &Situation<'_>, transition: Transition, candidate: i32) -> Step {
+    let told = candidate != transition.to && s.target.recorded_epoch() >= transition.epoch;
+    let epoch = if told { s.next_epoch() } else { transition.epoch };
+    promote(s, Transition { to: candidate, epoch, ..transition })
 }
 
 /// Makes the server of a recorded change primary.
