@@ -60,7 +60,7 @@ impl Reports for Modules {
 
 impl Recent for Journals {
     fn recent(&self, reconciler: &str) -> serde_json::Value {
-        json!(self.of(reconciler))
+        self.of(reconciler).iter().map(|journal| json!(**journal)).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Field masks: the part of a body that JSON pointers name, in the shape of the whole.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::contract::ReadError;
@@ -14,28 +16,32 @@ pub(super) fn mask(body: &Value, fields: &[String]) -> Result<Value, ReadError> 
         let path = field
             .strip_prefix('/')
             .ok_or_else(|| ReadError::Invalid(format!("field {field:?} is not a JSON pointer: it has to start with a slash")))?;
-        let steps: Vec<String> = path.split('/').map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+        let steps: Vec<Cow<'_, str>> = path.split('/').map(unescaped).collect();
         copy(body, &mut masked, &steps);
     }
     Ok(masked)
 }
 
-fn copy(from: &Value, to: &mut Value, steps: &[String]) {
+fn unescaped(step: &str) -> Cow<'_, str> {
+    if step.contains('~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
+}
+
+fn copy(from: &Value, to: &mut Value, steps: &[Cow<'_, str>]) {
     let Some((step, rest)) = steps.split_first() else {
         *to = from.clone();
         return;
     };
     match from {
         Value::Object(fields) => {
-            let Some(value) = fields.get(step) else { return };
+            let Some(value) = fields.get(&**step) else { return };
             if !to.is_object() {
                 *to = Value::Object(Map::new());
             }
             if let Value::Object(target) = to {
-                let mut masked = target.remove(step).unwrap_or(Value::Null);
+                let mut masked = target.remove(&**step).unwrap_or(Value::Null);
                 copy(value, &mut masked, rest);
                 if rest.is_empty() || !masked.is_null() {
-                    target.insert(step.clone(), masked);
+                    target.insert(step.to_string(), masked);
                 }
             }
         }

@@ -1,13 +1,13 @@
 //! What a controller remembers of an object between rounds. All of it may be lost at any time: it saves work and carries hints,
 //! and decides nothing.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
-    contract::{Next, Object, ObjectRef, Outcome, Timestamp},
-    gateway::{Answer, Read},
+    contract::{Next, ObjectRef, Outcome, Plan, Timestamp},
+    gateway::{Answer, Ending, Journal},
 };
 
 /// The window in which rounds are counted.
@@ -22,6 +22,8 @@ pub(super) struct Memory {
     pub(super) failures: u32,
     /// The last round, if it changed nothing and failed in nothing.
     pub(super) settled: Option<Settled>,
+    /// The last round whose plan passed the check.
+    pub(super) passed: Option<Arc<Journal>>,
     /// When rounds began, in the last minute.
     rounds: VecDeque<Instant>,
 }
@@ -29,12 +31,8 @@ pub(super) struct Memory {
 /// A round after which nothing was left to do.
 #[derive(Clone)]
 pub(super) struct Settled {
-    /// The object that it saw.
-    pub(super) object: Object,
-    /// The module that decided.
-    pub(super) module: String,
-    /// What it read.
-    pub(super) reads: Vec<Read>,
+    /// Which object it saw, what else it read, and who decided.
+    pub(super) journal: Arc<Journal>,
     /// What it found applied already, with the fingerprint of each.
     pub(super) applied: Vec<(ObjectRef, Option<u64>)>,
     /// When to look again.
@@ -44,11 +42,19 @@ pub(super) struct Settled {
 impl Settled {
     /// What the clock said when its reconciler asked for the time.
     pub(super) fn now(&self) -> Option<Timestamp> {
-        self.reads.iter().find_map(|read| if let Answer::Now(now) = read.answer { Some(now) } else { None })
+        self.journal.reads.iter().find_map(|read| if let Answer::Now(now) = read.answer { Some(now) } else { None })
     }
 }
 
 impl Memory {
+    /// The last plan that passed the check.
+    pub(super) fn passed(&self) -> Option<&Plan> {
+        match &self.passed.as_ref()?.ending {
+            Ending::Plan(plan) => Some(plan),
+            Ending::Failure(_) | Ending::Ended(_) => None,
+        }
+    }
+
     /// Counts a round. Gives the time to wait where there have been too many in the last minute.
     pub(super) fn begin_round(&mut self, limit: u32) -> Result<(), Duration> {
         let now = Instant::now();

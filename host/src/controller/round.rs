@@ -131,28 +131,30 @@ impl Controller {
         let reads = recorder.take();
         self.count(&reads);
         self.index().record(&(self.name.clone(), subject.object.clone()), &reads);
-        let ending = match &decided {
-            Ok(Ok(plan)) => Ending::Plan(plan.clone()),
-            Ok(Err(failure)) => Ending::Failure(failure.clone()),
-            Err(ended) => Ending::Ended(ended.to_string()),
+        let (ending, ended) = match decided {
+            Ok(Ok(plan)) => (Ending::Plan(plan), None),
+            Ok(Err(failure)) => (Ending::Failure(failure), None),
+            Err(ended) => (Ending::Ended(ended.to_string()), Some(ended)),
         };
-        let object = request.object.clone();
-        self.shared.journals.keep(Journal { subject: subject.clone(), module: module.clone(), request, reads: reads.clone(), ending });
-        let plan = match decided {
-            Ok(Ok(plan)) => plan,
-            Ok(Err(failure)) => {
+        let journal = Arc::new(Journal { subject: subject.clone(), module, request, reads, ending });
+        self.shared.journals.keep(journal.clone());
+        let Journal { module, ending, .. } = &*journal;
+        if let Some(ended) = ended {
+            tracing::error!(object = %subject.object, module = %module, error = %ended, "a call into a reconciler was ended");
+            self.shared.metrics.trapped(&self.name, ended.reason());
+            self.trouble(subject, ended.reason(), &ended.to_string()).await;
+            return (Verdict::Failed, fault(subject, &ended));
+        }
+        let plan = match ending {
+            Ending::Plan(plan) => plan,
+            Ending::Failure(failure) => {
                 tracing::warn!(object = %subject.object, reason = %failure.reason, message = %failure.message, "the reconciler cannot decide");
                 self.warn(subject, &failure.reason, &failure.message).await;
                 return (Verdict::Failed, Fared::Failed);
             }
-            Err(ended) => {
-                tracing::error!(object = %subject.object, module = %module, error = %ended, "a call into a reconciler was ended");
-                self.shared.metrics.trapped(&self.name, ended.reason());
-                self.trouble(subject, ended.reason(), &ended.to_string()).await;
-                return (Verdict::Failed, fault(subject, &ended));
-            }
+            Ending::Ended(_) => return (Verdict::Failed, Fared::Failed),
         };
-        if let Err(denial) = check(&plan, subject, &self.reach, &self.shared.limits) {
+        if let Err(denial) = check(plan, subject, &self.reach, &self.shared.limits, memory.passed()) {
             tracing::error!(object = %subject.object, module = %module, %denial, "a plan was denied; nothing of it happened");
             self.trouble(subject, "PlanDenied", &format!("nothing of the plan happened: {denial}")).await;
             let fared = Fared::AtFault(format!("its plan for {} was denied: {denial}", subject.object));
@@ -163,6 +165,7 @@ impl Controller {
         if in_trouble {
             self.shared.world.health(subject, None).await;
         }
+        memory.passed = Some(journal.clone());
         let Some(Carried { changed, next, applied }) = self.carry_out(subject, plan, memory).await else {
             return (Verdict::Failed, Fared::Failed);
         };
@@ -170,11 +173,11 @@ impl Controller {
             return (Verdict::Again, Fared::Well);
         }
         self.index().applied(&(self.name.clone(), subject.object.clone()), applied.iter().map(|(object, _)| object.into()));
-        (Verdict::Settled(Box::new(Settled { object, module, reads, applied, next })), Fared::Well)
+        (Verdict::Settled(Box::new(Settled { journal, applied, next })), Fared::Well)
     }
 
     /// Applies a plan's effects in order, then writes its events. None where an effect failed.
-    async fn carry_out(&self, subject: &Subject, plan: Plan, memory: &mut Memory) -> Option<Carried> {
+    async fn carry_out(&self, subject: &Subject, plan: &Plan, memory: &mut Memory) -> Option<Carried> {
         let mut changed = false;
         let mut applied = Vec::new();
         for (at, effect) in plan.effects.iter().enumerate() {
@@ -224,12 +227,16 @@ impl Controller {
     /// databases tell nobody of a change, so they are asked when their time comes and not at each change in the cluster.
     async fn is_same(&self, subject: &Subject, object: &Object, memory: &Memory, wake: Wake, decider: &Decider) -> bool {
         let Some(settled) = &memory.settled else { return false };
-        if settled.object != *object || settled.module != digest(decider) {
+        if settled.journal.request.object != *object || settled.journal.module != digest(decider) {
             return false;
         }
-        for Read { question, answer } in &settled.reads {
+        let reads = &settled.journal.reads;
+        // Before any database is asked: if the reconciler will be asked anyway, it asks them itself.
+        if wake == Wake::Poll && reads.iter().any(|read| read.question == Question::Now) {
+            return false;
+        }
+        for Read { question, answer } in reads {
             match (question, wake) {
-                (Question::Now, Wake::Poll) => return false,
                 (Question::Now, _) | (Question::Query(_), Wake::Change) => {}
                 _ => {
                     let now: Answer = ask(&*self.granted, subject, question).await;

@@ -373,7 +373,7 @@ async fn a_round_ends_with_the_module_that_began_it_and_the_next_is_the_new_ones
     assert_eq!(bench.after(Duration::from_secs(60)).await, 1, "the first has decided once");
     assert_eq!(World::names(&bench.world.applied), ["by-first", "by-first-too", "by-second"], "its plan came to its end, then the other's");
     assert_eq!(second.calls.load(Ordering::Relaxed), 2, "one round that changes, one that finds nothing to do");
-    let modules: Vec<String> = bench.controller.shared.journals.of("slot").into_iter().map(|journal| journal.module).collect();
+    let modules: Vec<String> = bench.controller.shared.journals.of("slot").iter().map(|journal| journal.module.clone()).collect();
     assert_eq!(modules, ["first", "second", "second"]);
 }
 

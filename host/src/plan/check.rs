@@ -34,26 +34,29 @@ pub(crate) fn name(effect: &Effect) -> &'static str {
     }
 }
 
-/// Checks a plan.
+/// Checks a plan. `passed` is an earlier plan for the same subject that passed, if there is one: a body that it has too is not read again.
 ///
 /// # Errors
 /// The first effect that the grant does not allow, or that is malformed. Nothing of the plan may happen then.
-pub fn check(plan: &Plan, subject: &Subject, reach: &Reach, limits: &Limits) -> Result<(), Denial> {
+pub fn check(plan: &Plan, subject: &Subject, reach: &Reach, limits: &Limits, passed: Option<&Plan>) -> Result<(), Denial> {
     if plan.effects.len() > limits.effects as usize {
         let why = format!("the plan has {} effects, {} are allowed", plan.effects.len(), limits.effects);
         return Err(Denial { effect: limits.effects as usize, name: "plan", why });
     }
     for (effect, one) in plan.effects.iter().enumerate() {
-        check_one(one, subject, reach).map_err(|why| Denial { effect, name: name(one), why })?;
+        check_one(one, subject, reach, passed).map_err(|why| Denial { effect, name: name(one), why })?;
     }
     Ok(())
 }
 
-fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), String> {
+fn check_one(effect: &Effect, subject: &Subject, reach: &Reach, passed: Option<&Plan>) -> Result<(), String> {
     match effect {
         Effect::Apply(Application { object, body, .. }) => {
             allowed(reach.applies(&object.api_version, &object.kind), "applying", object)?;
             placed(object, subject, reach)?;
+            if is_known(passed, |one| matches!(one, Effect::Apply(before) if before.object == *object && before.body == *body)) {
+                return Ok(());
+            }
             describes(body, object)
         }
         Effect::Delete(deletion) => {
@@ -68,6 +71,7 @@ fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), St
         }
         Effect::Finalizer(finalizer) if finalizer.name.contains('/') => Ok(()),
         Effect::Finalizer(finalizer) => Err(format!("finalizer {:?} has no domain", finalizer.name)),
+        Effect::Status(status) if is_known(passed, |one| matches!(one, Effect::Status(before) if before == status)) => Ok(()),
         Effect::Status(status) => match Described::read(status) {
             Ok(Described { is_object: true, .. }) => Ok(()),
             Ok(_) => Err("the status is not a JSON object".into()),
@@ -86,6 +90,10 @@ fn check_one(effect: &Effect, subject: &Subject, reach: &Reach) -> Result<(), St
         Effect::GenerateSecret(secret) if reach.generates(subject, &secret.namespace, &secret.name) => Ok(()),
         Effect::GenerateSecret(secret) => Err(format!("generating Secret {}/{} is not granted", secret.namespace, secret.name)),
     }
+}
+
+fn is_known(passed: Option<&Plan>, is_the_same: impl Fn(&Effect) -> bool) -> bool {
+    passed.is_some_and(|passed| passed.effects.iter().any(is_the_same))
 }
 
 fn executes(execution: &Execution, subject: &Subject, reach: &Reach) -> Result<(), String> {

@@ -262,7 +262,7 @@ impl Trial<'_> {
     /// Why the candidate's plan would be denied, unless the active module's would be too.
     fn denied(&self, new: &Ending, old: &Ending, subject: &Subject, reach: &Reach) -> Option<String> {
         let denial = |ending: &Ending| match ending {
-            Ending::Plan(plan) => check(plan, subject, reach, &self.stage.limits).err(),
+            Ending::Plan(plan) => check(plan, subject, reach, &self.stage.limits, None).err(),
             _ => None,
         };
         let new = denial(new)?;

@@ -249,7 +249,7 @@ async fn rounds_replay_with_what_they_saw_of_tasks() {
     for journal in journals {
         let replay = Arc::new(Replay::new(journal.reads.clone()));
         let replayed = bench.script.decide(&journal.subject, replay.clone(), &journal.request).await.unwrap().unwrap();
-        assert_eq!((replay.divergence(), Ending::Plan(replayed)), (None, journal.ending));
+        assert_eq!((replay.divergence(), Ending::Plan(replayed)), (None, journal.ending.clone()));
         let effect = start("a", HOUR);
         assert_eq!(replay.apply(&journal.subject, &effect).await.unwrap_err().kind, FailureKind::Denied, "a replay starts nothing");
     }

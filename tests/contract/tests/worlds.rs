@@ -87,7 +87,7 @@ async fn the_plan_of_a_component_of_the_world_before_is_checked_as_any_other() {
     let subject = subject("former", &request);
     let judged = |slot: &serde_json::Value| {
         let slot: Reconciler = serde_json::from_value(slot.clone()).unwrap();
-        check(&plan, &subject, &Reach::new(Arc::new(slot)), &Limits::default())
+        check(&plan, &subject, &Reach::new(Arc::new(slot)), &Limits::default(), None)
     };
     assert_eq!(judged(&slot), Ok(()));
     slot["grant"]["sql"]["write"] = json!([]);

@@ -70,7 +70,7 @@ fn whatever_an_object_says_its_plan_is_within_the_grant(#[case] slot: &str, #[ca
         }
         let request = fixture.request();
         if let Ok(plan) = reconcile(&Anything::new(&fixture, u), &request) {
-            let denied = check(&cross(&plan), &subject(slot, &cross(&request)), &reach, &limits);
+            let denied = check(&cross(&plan), &subject(slot, &cross(&request)), &reach, &limits, None);
             assert_eq!(denied, Ok(()), "of {}", fixture.object);
         }
         Ok(())

@@ -38,7 +38,7 @@ fn what_passes_the_check_is_granted() {
         change(&mut plan["effects"], u)?;
         // What is no plan any more does not come out of a component.
         let Ok(plan) = serde_json::from_value::<Plan>(plan) else { return Ok(()) };
-        match check(&plan, subject, &reach, &Limits::default()) {
+        match check(&plan, subject, &reach, &Limits::default(), None) {
             Ok(()) => {
                 passed += 1;
                 plan.effects.iter().for_each(|effect| assert!(is_granted(effect, subject, &slot["grant"]), "{effect:?}"));

@@ -111,12 +111,16 @@ impl Sim {
 
     /// The world for a look that changes nothing.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        look(&self.world.lock().unwrap_or_else(PoisonError::into_inner))
+        let world = self.drive();
+        if world.wants_driver() {
+            self.news.notify_one();
+        }
+        look(&world)
     }
 
     /// The world for a change that nobody but the hosts sees.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        change(&mut self.world.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.at_now())
     }
 
     /// The world at the end.

@@ -140,6 +140,10 @@ pub(crate) struct World {
     agenda: BTreeMap<(u64, u64), Event>,
     sequence: u64,
     cut: BTreeSet<(String, String)>,
+    /// How often a path was opened or closed.
+    cuts: u64,
+    /// The same, and which servers there were, when it was last noted who is within reach.
+    noted: (u64, Vec<(u64, bool, bool)>),
     /// Changes for which a [`Event::Watch`] has been planned, and when the last of them is.
     watched: (usize, u64),
     /// The revision of each StatefulSet by its uid, with the generation that it is of.
@@ -185,6 +189,8 @@ impl World {
             agenda: BTreeMap::new(),
             sequence: 0,
             cut: BTreeSet::new(),
+            cuts: 0,
+            noted: (0, Vec::new()),
             watched: (0, 0),
             revisions: BTreeMap::new(),
             controllers_due: false,
@@ -230,12 +236,19 @@ impl World {
         [agenda, self.dolt.next()].into_iter().flatten().min()
     }
 
+    /// When something happens next of which the hosts may hear. What servers and clients do among themselves, no host hears of by itself.
+    pub(crate) fn next_news(&self) -> Option<u64> {
+        let among_themselves =
+            |event: &Event| matches!(event, Event::Write | Event::Arrive { .. } | Event::Answer { .. } | Event::Patience { .. });
+        self.agenda.iter().find(|(_, event)| !among_themselves(event)).map(|((at, _), _)| *at)
+    }
+
     /// Whether something has to be done before whoever drives the world looks anyway.
     pub(crate) fn wants_driver(&self) -> bool {
         self.urgent
             || self.finished
             || self.oracle.violation.is_some()
-            || self.next().is_some_and(|next| next < self.looked_at)
+            || self.next_news().is_some_and(|next| next < self.looked_at)
             || self.cache.has_news()
             || self.leases.former_has_news()
     }
@@ -288,6 +301,10 @@ impl World {
 
     /// Since when each server is within reach, and takes writes. This is after each event, and seldom anything new.
     fn note_who_is_there(&mut self) {
+        if self.noted.0 == self.cuts && self.noted.1.iter().copied().eq(self.dolt.presence()) {
+            return;
+        }
+        self.noted = (self.cuts, self.dolt.presence().collect());
         let Self { dolt, cut, reachable, reached, writable, now, .. } = self;
         let is_cut = |pod: &String| !cut.is_empty() && cut.contains(&(HOST.to_owned(), pod.clone()));
         let within_reach = |pod: &String| dolt.answers(pod) && !is_cut(pod);
@@ -394,6 +411,7 @@ impl World {
     /// Opens or closes the path between two parties.
     pub(crate) fn set_cut(&mut self, a: &str, b: &str, cut: bool) {
         self.say(|| format!("the path between {a} and {b} is {}", if cut { "cut" } else { "open" }));
+        self.cuts += 1;
         for pair in [(a.to_owned(), b.to_owned()), (b.to_owned(), a.to_owned())] {
             if cut {
                 self.cut.insert(pair)

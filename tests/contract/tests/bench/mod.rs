@@ -394,7 +394,7 @@ impl Bench {
 
     /// Digests of those who have decided, in order.
     pub(crate) fn deciders(&self) -> Vec<String> {
-        self.journals.of(SLOT).into_iter().map(|journal| journal.module).collect()
+        self.journals.of(SLOT).iter().map(|journal| journal.module.clone()).collect()
     }
 
     pub(crate) fn applied(&self) -> Vec<String> {

@@ -52,6 +52,8 @@ pub struct Api {
     pub(crate) now: Option<u64>,
     /// The objects when the history begins.
     base: BTreeMap<ObjectKey, Arc<Stored>>,
+    /// Whether there may be objects whose owners are gone.
+    orphans: bool,
     history: Vec<Change>,
 }
 
@@ -249,6 +251,7 @@ impl Api {
     pub(crate) fn remove(&mut self, key: &ObjectKey) -> bool {
         let gone = self.objects.remove(key).is_some();
         if gone {
+            self.orphans = true;
             self.version += 1;
             self.history.push(Change { version: self.version, key: key.clone(), object: None, is_new: false });
         }
@@ -257,6 +260,9 @@ impl Api {
 
     /// Deletes what belongs to an owner that is gone. Gives whether anything did.
     pub fn collect(&mut self) -> bool {
+        if !std::mem::take(&mut self.orphans) {
+            return false;
+        }
         let uids: std::collections::BTreeSet<&str> = self.objects.values().map(|kept| kept.object.header.uid.as_str()).collect();
         let orphans: Vec<ObjectKey> = self
             .objects
@@ -283,6 +289,7 @@ impl Api {
             return false;
         }
         self.version += 1;
+        self.orphans |= before.as_ref().is_none_or(|before| before.body["metadata"]["ownerReferences"] != body["metadata"]["ownerReferences"]);
         if before.is_none() {
             self.uids += 1;
             body["metadata"]["uid"] = format!("uid-{}", self.uids).into();

@@ -70,7 +70,7 @@ impl Account {
 impl Dolt {
     /// The accounts that a server knows.
     pub fn accounts(&self, server: &str) -> BTreeMap<Name, Account> {
-        self.databases(server).remove(ACCOUNTS).map(|content| content.accounts).unwrap_or_default()
+        self.databases(server).remove(ACCOUNTS).map(|content| content.accounts.clone()).unwrap_or_default()
     }
 
     /// A statement about accounts; none where it is about something else. Words are the arguments.

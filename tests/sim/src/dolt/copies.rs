@@ -1,7 +1,10 @@
 //! Copies of databases to places outside of the servers: `dolt_backup('sync-url', …)`. A copy takes some seconds, and has what was there when it
 //! began; its destination changes at the end, all at once, whatever was there before. Who ends it is whoever ends its connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use host::contract::{Rows, Value};
 
@@ -26,7 +29,7 @@ pub(crate) struct Copy {
     /// Of which database, where to.
     pub(crate) database: String,
     pub(crate) url: String,
-    content: Content,
+    content: Arc<Content>,
     /// When it has begun.
     pub(crate) since: u64,
     /// Its client is gone, and its server has not heard of that.
@@ -39,7 +42,7 @@ pub struct Copied {
     /// Of which database.
     pub database: String,
     /// What of it.
-    pub content: Content,
+    pub content: Arc<Content>,
     /// Whether a copy that had no client any more has put it there.
     pub(crate) by_orphan: bool,
 }
@@ -65,7 +68,7 @@ impl Dolt {
         if what != "sync-url" {
             return Answer::Unknown(format!("CALL dolt_backup('{what}', …)"));
         }
-        let Some(content) = self.database(&session.server, &database).cloned() else { return Answer::Lost };
+        let Some(content) = self.databases(&session.server).remove(&database) else { return Answer::Lost };
         let copy = Copy {
             server: session.server.clone(),
             connections: session.connections,

@@ -1,6 +1,6 @@
 //! Databases that come and go, and their ignore patterns with what is committed of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use host::contract::{Rows, Value};
 
@@ -66,7 +66,7 @@ impl Dolt {
         }
         let Some(volume) = self.servers.get(server).map(|server| server.volume.clone()) else { return Answer::Lost };
         let content = self.volumes.entry(volume).or_default().databases.entry(database.into()).or_default();
-        if let Err(words) = change(content) {
+        if let Err(words) = change(Arc::make_mut(content)) {
             return Answer::Error(CODE, words);
         }
         self.changed(server, database);

@@ -9,6 +9,8 @@
 //! - A role and an epoch are taken on in memory, whoever asks for it, and everybody is told that all is well. Whatever was changed in memory only
 //!   is forgotten when the server ends, unless a change of the same kind was kept after there was room again.
 
+use std::sync::Arc;
+
 use super::{Content, Dolt, Role, Volume, accounts::ACCOUNTS};
 
 /// What a server says.
@@ -21,7 +23,7 @@ pub(super) struct Disk {
     /// The role and the epoch that it has, where the server has others.
     state: Option<(Role, u64)>,
     /// The accounts that it has, where the server has others.
-    accounts: Option<Content>,
+    accounts: Option<Arc<Content>>,
 }
 
 impl Volume {

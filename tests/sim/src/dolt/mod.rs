@@ -12,7 +12,10 @@ mod role;
 mod select;
 mod sql;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(crate) use self::{accounts::stored, sql::hash};
 pub use self::{
@@ -51,8 +54,8 @@ pub struct Content {
 pub struct Volume {
     /// Role and epoch; none while it is empty.
     pub state: Option<(Role, u64)>,
-    /// The databases.
-    pub databases: BTreeMap<String, Content>,
+    /// The databases. What a standby was given is the same content, until one of both changes.
+    pub databases: BTreeMap<String, Arc<Content>>,
     disk: disk::Disk,
 }
 
@@ -80,7 +83,7 @@ impl Config {
 #[derive(Debug, Clone, Default)]
 struct Hook {
     /// What was sent last.
-    pushed: Option<Content>,
+    pushed: Option<Arc<Content>>,
     /// Not before this time again.
     next_try: u64,
     /// Failures in a row.
@@ -350,6 +353,11 @@ impl Dolt {
         self.servers.keys()
     }
 
+    /// Which servers run, in order: which life of each, whether it answers, and whether it takes writes.
+    pub(crate) fn presence(&self) -> impl Iterator<Item = (u64, bool, bool)> {
+        self.servers.iter().map(|(name, server)| (server.life, !server.frozen, self.takes_writes(name)))
+    }
+
     /// A number that changes when a server's connections are ended, by itself or with it.
     pub fn connections(&self, name: &str) -> Option<(u64, u64)> {
         self.servers.get(name).map(|server| (server.life, server.connections))
@@ -357,9 +365,8 @@ impl Dolt {
 
     /// Whether a server takes writes now.
     pub fn takes_writes(&self, name: &str) -> bool {
-        self.answers(name)
-            && self.servers.get(name).is_some_and(|server| !server.read_only)
-            && (self.is_alone(name) || self.state(name).is_some_and(|(role, _)| role == Role::Primary))
+        let Some(server) = self.servers.get(name).filter(|server| !server.frozen && !server.read_only) else { return false };
+        server.alone || self.volumes.get(&server.volume).and_then(|volume| volume.state).is_some_and(|(role, _)| role == Role::Primary)
     }
 
     /// Writes to a database, which is made where it does not exist.
@@ -375,7 +382,7 @@ impl Dolt {
         }
         let server = self.servers.get(name).ok_or("no such server")?;
         let volume = self.volumes.entry(server.volume.clone()).or_default();
-        volume.databases.entry(database.into()).or_default().writes.push(write);
+        Arc::make_mut(volume.databases.entry(database.into()).or_default()).writes.push(write);
         self.changed(name, database);
         Ok(())
     }
@@ -422,10 +429,10 @@ impl Dolt {
 
     /// What is in a database of a server.
     pub(crate) fn database(&self, server: &str, database: &str) -> Option<&Content> {
-        self.volumes.get(&self.servers.get(server)?.volume)?.databases.get(database)
+        self.volumes.get(&self.servers.get(server)?.volume)?.databases.get(database).map(|content| &**content)
     }
 
-    fn databases(&self, name: &str) -> BTreeMap<String, Content> {
+    fn databases(&self, name: &str) -> BTreeMap<String, Arc<Content>> {
         self.servers
             .get(name)
             .and_then(|server| self.volumes.get(&server.volume))

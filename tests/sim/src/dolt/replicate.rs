@@ -1,13 +1,13 @@
 //! Replication: a primary sends each database to each standby, as soon as something is new, and again after a while when that fails.
 //! Nothing waits for it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Content, Dolt, Hook, Later, Role, SYSTEM, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
 
 impl Hook {
     /// Whether the standby was given all that the primary has. `content` is none for a system database in which nothing was ever written.
-    pub(super) fn is_caught_up(&self, content: Option<&Content>) -> bool {
+    pub(super) fn is_caught_up(&self, content: Option<&Arc<Content>>) -> bool {
         self.pushed.as_ref().is_some_and(|pushed| content.is_none_or(|content| content == pushed))
     }
 }
@@ -62,7 +62,7 @@ impl Dolt {
     }
 
     /// A standby takes over what a primary sends, whatever it had. Accounts it has even where it cannot keep them.
-    fn receive(&mut self, name: &str, database: &str, content: Content) -> Result<(), String> {
+    fn receive(&mut self, name: &str, database: &str, content: Arc<Content>) -> Result<(), String> {
         let has_room = !self.has_no_room(name);
         if has_room {
             self.heard(name, database);

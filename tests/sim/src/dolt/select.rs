@@ -1,7 +1,12 @@
 //! `SELECT`, as far as reconcilers use it: columns, variables and functions of one table or none, with conditions joined by AND, an order
 //! and a limit.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+    sync::Arc,
+};
 
 use host::contract::{Argument, Rows, Value};
 use serde_json::json;
@@ -38,8 +43,7 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     if let Some(rest) = text.strip_prefix(STANDING) {
         return standing(dolt, server, rest).unwrap_or_else(|answer| answer.unwrap_or_else(unknown));
     }
-    let mut arguments = arguments.iter();
-    let Some(query) = Parsed::of(text, &mut arguments) else { return unknown() };
+    let Some(query) = filled(text, arguments).and_then(parsed) else { return unknown() };
     let rows = match query.table.as_deref() {
         None => vec![Vec::new()],
         Some(table) => match table_rows(dolt, server, database, table) {
@@ -56,12 +60,12 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     }
     if query.columns == ["COUNT(*)"] {
         let count = i64::try_from(rows.len()).unwrap_or_default();
-        return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![Value::Signed(count)]] });
+        return Answer::Rows(Rows { columns: query.columns.clone(), rows: vec![vec![Value::Signed(count)]] });
     }
     if query.columns == [SILENCE] {
         let silence = last_heard(dolt, server, &rows)
             .map_or(Value::Null, |last| Value::Signed(i64::try_from((dolt.now - last) * 1_000).unwrap_or_default()));
-        return Answer::Rows(Rows { columns: query.columns, rows: vec![vec![silence]] });
+        return Answer::Rows(Rows { columns: query.columns.clone(), rows: vec![vec![silence]] });
     }
     let mut answer = Vec::new();
     for row in &rows {
@@ -88,7 +92,7 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     if let Some(limit) = query.limit {
         answer.truncate(limit);
     }
-    Answer::Rows(Rows { columns: query.columns, rows: answer })
+    Answer::Rows(Rows { columns: query.columns.clone(), rows: answer })
 }
 
 /// When something of the databases in these rows of its status was last received.
@@ -160,9 +164,9 @@ fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) ->
     match table.to_ascii_lowercase().as_str() {
         "dolt_cluster.dolt_cluster_status" => Some(dolt.status(server)),
         "information_schema.schemata" => {
-            let own = ["information_schema", "dolt_cluster"].map(|name| (name.to_owned(), Content::default()));
+            let own = ["information_schema", "dolt_cluster"].map(|name| (name.to_owned(), Arc::<Content>::default()));
             let all = dolt.databases(server).into_iter().filter(|(name, _)| !SYSTEM.contains(&name.as_str())).chain(own);
-            let row = |(name, content): (String, Content)| {
+            let row = |(name, content): (String, Arc<Content>)| {
                 let (charset, collation) = content.charset();
                 let columns = ["schema_name", "default_character_set_name", "default_collation_name"];
                 columns.into_iter().zip([name, charset, collation].map(Value::Text)).collect()
@@ -172,7 +176,7 @@ fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) ->
         table if table.starts_with("mysql.") => accounts::table(&dolt.accounts(server), table),
         "dolt_ignore" => {
             let row = |(pattern, ignored): (String, bool)| vec![("pattern", text(&pattern)), ("ignored", Value::Signed(ignored.into()))];
-            Some(content()?.ignore.patterns.into_iter().map(row).collect())
+            Some(content()?.ignore.patterns.clone().into_iter().map(row).collect())
         }
         "dolt_status" => {
             let row = |staged: bool| vec![("table_name", text("dolt_ignore")), ("staged", Value::Signed(staged.into()))];
@@ -181,7 +185,8 @@ fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) ->
         "dolt_branches" => {
             let content = content()?;
             let main = [("main".to_owned(), head(&content))];
-            Some(main.into_iter().chain(content.branches).map(|(name, hash)| vec![("name", text(&name)), ("hash", text(&hash))]).collect())
+            let branches = content.branches.clone();
+            Some(main.into_iter().chain(branches).map(|(name, hash)| vec![("name", text(&name)), ("hash", text(&hash))]).collect())
         }
         // A branch beside main is made of a commit of it: it has that one and what came before.
         log if log.starts_with("dolt_log") => {
@@ -239,22 +244,46 @@ impl Condition {
     }
 }
 
-impl Parsed {
-    fn of<'a>(text: &str, arguments: &mut impl Iterator<Item = &'a Argument>) -> Option<Self> {
-        let mut filled = String::new();
-        // Placeholders become words: values between bars.
-        let mut rest = text;
-        while let Some(at) = rest.find('?') {
-            filled.push_str(&rest[..at]);
-            let width = if rest[at..].starts_with("??") { 2 } else { 1 };
-            match arguments.next()? {
-                Argument::Identifier(name) => filled.push_str(name),
-                Argument::Value(value) => filled.push_str(&format!("|{}|", text_of(value)?)),
-            }
-            rest = &rest[at + width..];
+/// A statement with its arguments in the places of its placeholders: names as they are, values between bars.
+fn filled(text: &str, arguments: &[Argument]) -> Option<String> {
+    let mut arguments = arguments.iter();
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('?') {
+        filled.push_str(&rest[..at]);
+        let width = if rest[at..].starts_with("??") { 2 } else { 1 };
+        match arguments.next()? {
+            Argument::Identifier(name) => filled.push_str(name),
+            Argument::Value(value) => filled.push_str(&format!("|{}|", text_of(value)?)),
         }
-        filled.push_str(rest);
-        let rest = filled.strip_prefix("SELECT ")?;
+        rest = &rest[at + width..];
+    }
+    filled.push_str(rest);
+    Some(filled)
+}
+
+/// What a statement asks for. The same few are asked all the time.
+fn parsed(text: String) -> Option<Rc<Parsed>> {
+    const KEPT: usize = 100;
+    thread_local! {
+        static BEFORE: RefCell<HashMap<String, Rc<Parsed>>> = RefCell::default();
+    }
+    BEFORE.with_borrow_mut(|before| {
+        if let Some(parsed) = before.get(&text) {
+            return Some(parsed.clone());
+        }
+        let parsed = Rc::new(Parsed::of(&text)?);
+        if before.len() == KEPT {
+            before.clear();
+        }
+        before.insert(text, parsed.clone());
+        Some(parsed)
+    })
+}
+
+impl Parsed {
+    fn of(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("SELECT ")?;
         let (rest, limit) = split(rest, " LIMIT ");
         let (rest, order) = split(rest, " ORDER BY ");
         let (rest, conditions) = split(rest, " WHERE ");

@@ -1,6 +1,9 @@
 //! The statements that the model answers. One that it does not know is an error that names it: a guess would prove nothing.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use host::contract::{Argument, Rows, Statement, Value};
 
@@ -153,6 +156,7 @@ impl Dolt {
         else {
             return Answer::Error(CODE, "no such database".into());
         };
+        let content = Arc::make_mut(content);
         if content.branches.contains_key(name) {
             return Answer::Error(CODE, format!("fatal: A branch named '{name}' already exists."));
         }
