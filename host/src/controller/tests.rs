@@ -48,6 +48,8 @@ struct World {
     events: Mutex<Vec<String>>,
     troubles: Mutex<Vec<Option<String>>>,
     failing: Mutex<Option<FailureKind>>,
+    /// How often databases were asked.
+    asked: AtomicUsize,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl Gateway for World {
         self.applied.lock().unwrap().contains(&object.name).then_some(1)
     }
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         queries.iter().map(|_| Ok(vec![])).collect()
     }
     fn now(&self) -> Timestamp {
@@ -123,7 +126,7 @@ impl Gateway for World {
 
 type Decision = Box<dyn Fn(&Request, Option<Object>) -> Result<Plan, CallError> + Send + Sync>;
 
-/// Reads one ConfigMap, then decides by a closure.
+/// Reads one ConfigMap, then decides by a closure. The one that is called so asks databases and the time, too.
 struct Script {
     digest: &'static str,
     calls: AtomicUsize,
@@ -162,6 +165,10 @@ impl Decide for Script {
     async fn decide(&self, subject: &Subject, gateway: SharedGateway, request: &Request) -> Result<Result<Plan, Failure>, CallError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let read = gateway.get(subject, &config("read"), &[]).await.unwrap_or_default();
+        if self.digest == "asks-the-time" {
+            gateway.query(subject, &[]).await;
+            gateway.now();
+        }
         (self.decision)(request, read).map(Ok)
     }
 }
@@ -248,6 +255,23 @@ async fn a_body_of_another_object_than_the_effect_names_is_denied() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_passed_for_one_object_is_denied_for_another() {
+    let Effect::Apply(passed) = apply(config("a")) else { unreachable!() };
+    let smuggled = Application { object: config("b"), ..passed.clone() };
+    let bench = Bench::start(move |_, read| {
+        let is_changed = read.is_some_and(|read| read.body == "changed");
+        Ok(plan(vec![Effect::Apply(if is_changed { smuggled.clone() } else { passed.clone() })], Next::Change))
+    });
+    bench.after(SOON).await;
+    assert_eq!(World::names(&bench.world.applied), ["a"]);
+    *bench.world.value.lock().unwrap() = "changed".into();
+    bench.controller.wake(&key(), Wake::Change);
+    bench.after(SOON).await;
+    assert_eq!(World::names(&bench.world.applied), ["a"]);
+    assert!(World::names(&bench.world.events).contains(&"PlanDenied".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_first_failure_ends_a_plan_and_the_next_round_knows_of_it() {
     let bench = Bench::start(|request, _| {
         let failed = request.last.as_ref().and_then(|last| last.failure.as_ref()).is_some();
@@ -269,6 +293,18 @@ async fn a_poll_with_the_same_answers_does_not_run_the_reconciler() {
     assert_eq!(bench.after(Duration::from_secs(60)).await, 1);
     *bench.world.value.lock().unwrap() = "changed".into();
     assert_eq!(bench.after(Duration::from_secs(6)).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn databases_are_asked_once_where_a_poll_asks_a_reconciler_that_asks_for_the_time() {
+    let bench = Bench::start(|_, _| Ok(plan(vec![], Next::After(5_000))));
+    let clock = Script::new("asks-the-time", |_, _| Ok(plan(vec![], Next::After(5_000))));
+    *bench.chair.0.lock().unwrap() = Some(clock.clone());
+    bench.after(SOON).await;
+    bench.after(Duration::from_secs(6)).await;
+    let calls = clock.calls.load(Ordering::Relaxed);
+    assert!(calls >= 2, "the time is always another");
+    assert_eq!(bench.world.asked.load(Ordering::Relaxed), calls);
 }
 
 #[tokio::test(start_paused = true)]
