@@ -150,7 +150,7 @@ impl Reconciler for DoltDBReconciler {
             Some(stateful_set) => {
                 plan.delete_alone(stateful_set);
             }
-            None => build::children(&target, &observed, &gate, &leadership, settled, servers, &mut plan),
+            None => build::children(&target, &observed, &gate, &leadership, settled, &servers, &mut plan),
         }
         roles::label(&target, &observed, &leadership, step.reserved(), step.others_are_empty(), &mut plan);
         if let Replacement::Now(pod) = &replacement {

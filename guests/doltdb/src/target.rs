@@ -2,7 +2,8 @@
 
 use crds::{DoltDB, DoltDBSpec, DoltDBStatus, ObjectMeta, Replication, names};
 use dolt::{Servers, Settings};
-use sdk::{Failure, Header, Request};
+use sdk::{Failure, Header, Request, owner_reference};
+use serde_json::Value;
 
 use crate::{
     form::{FIRST, Form},
@@ -15,6 +16,8 @@ use crate::{
 pub(crate) struct Target {
     /// Name, namespace, uid, generation.
     pub(crate) header: Header,
+    /// The entry of `metadata.ownerReferences` by which its children belong to it.
+    pub(crate) owner_reference: Value,
     /// Its labels and annotations.
     pub(crate) metadata: ObjectMeta,
     /// What is wanted.
@@ -40,7 +43,18 @@ impl Target {
         let servers = Servers::new(&object.header.namespace, &object.header.name, &spec, &status, &settings.cluster_domain);
         let (replication, replicas) = (spec.replication(), spec.replicas());
         let listener_tls = listener::next(spec.server.listener.tls.as_ref(), &[]);
-        Ok(Self { header: object.header, metadata, replication, replicas, form: Form::Settled, listener_tls, spec, status, servers })
+        Ok(Self {
+            owner_reference: owner_reference(&object.header),
+            header: object.header,
+            metadata,
+            replication,
+            replicas,
+            form: Form::Settled,
+            listener_tls,
+            spec,
+            status,
+            servers,
+        })
     }
 
     /// The same with these pods, which say how they can be spoken to.

@@ -11,12 +11,14 @@ pub mod bindings;
 mod condition;
 mod describe;
 mod imports;
+mod manifest;
 mod object;
 mod plan;
 mod read;
 mod statement;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+mod text;
 
 pub use answer::{AnswerError, Cell, RowsExt};
 pub use bindings::controller::reconciler::types::*;
@@ -25,11 +27,13 @@ pub use describe::kind;
 pub use imports::Imports;
 #[cfg(target_arch = "wasm32")]
 pub use imports::set_panic_hook;
+pub use manifest::{Fields, Json};
 pub use object::{Owner, Owners, Typed, owner_reference, reference};
 pub use read::Selector;
 #[doc(hidden)]
 pub use statement::check_placeholders;
 pub use statement::{compose, ident, secret, value};
+pub use text::escape;
 
 /// How grave a line of the log is.
 pub use bindings::controller::reconciler::log::Level;

@@ -37,7 +37,8 @@ impl<T: DeserializeOwned> TryFrom<&Object> for Typed<T> {
 
 /// In Kubernetes a field that is null is a field that is not there. Types with defaults see no difference then. Most bodies have none.
 fn without_nulls(body: &str) -> Result<Cow<'_, str>, serde_json::Error> {
-    if !body.contains("null") {
+    // What searches for a whole word takes longer to set up than most bodies to go through.
+    if !body.match_indices('u').any(|(at, _)| body[..at].ends_with('n') && body[at..].starts_with("ull")) {
         return Ok(body.into());
     }
     Ok(serde_json::to_string(&pruned(serde_json::from_str(body)?))?.into())

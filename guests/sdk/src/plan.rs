@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-use serde_json::Value as Json;
-
 use crate::{
-    Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Labelling, Next, ObjectRef, Plan, Propagation,
+    Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Json, Labelling, Next, Plan, Propagation,
     Severity, Task, Timestamp, object::reference,
 };
 
@@ -23,27 +20,17 @@ impl Plan {
     }
 
     /// Applies a manifest. Fields that an earlier manifest of the same object had and this one has not are removed.
-    pub fn apply(&mut self, manifest: &Json) -> &mut Self {
+    pub fn apply<'a>(&mut self, manifest: impl Into<Json<'a>>) -> &mut Self {
         self.apply_to("", manifest)
     }
 
     /// Applies a manifest to the object of this uid only.
-    pub fn apply_to(&mut self, uid: &str, manifest: &Json) -> &mut Self {
-        let text = |pointer: &str| manifest.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
-        self.effects.push(Effect::Apply(Application {
-            object: reference(text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")),
-            uid: uid.to_owned(),
-            body: written(manifest),
-        }));
-        self
-    }
-
-    /// The same, of a manifest that is not JSON yet, or in parts.
-    ///
-    /// # Panics
-    /// When it cannot be written as JSON.
-    pub fn apply_written(&mut self, object: ObjectRef, manifest: &impl Serialize) -> &mut Self {
-        self.effects.push(Effect::Apply(Application { object, uid: String::new(), body: written(manifest) }));
+    pub fn apply_to<'a>(&mut self, uid: &str, manifest: impl Into<Json<'a>>) -> &mut Self {
+        let manifest = manifest.into();
+        let (api_version, kind) = (manifest.text(&["apiVersion"]), manifest.text(&["kind"]));
+        let (namespace, name) = (manifest.text(&["metadata", "namespace"]), manifest.text(&["metadata", "name"]));
+        let object = reference(api_version, kind, namespace, name);
+        self.effects.push(Effect::Apply(Application { object, uid: uid.to_owned(), body: manifest.written() }));
         self
     }
 
@@ -91,8 +78,8 @@ impl Plan {
     }
 
     /// Writes the status of the reconciled object: the content of `status`, complete.
-    pub fn status(&mut self, status: &Json) -> &mut Self {
-        self.effects.push(Effect::Status(written(status)));
+    pub fn status<'a>(&mut self, status: impl Into<Json<'a>>) -> &mut Self {
+        self.effects.push(Effect::Status(status.into().written()));
         self
     }
 
@@ -142,11 +129,6 @@ impl Plan {
         self.next = Next::At(time);
         self
     }
-}
-
-/// As text. `to_string` would say the same, and take twice as long.
-fn written(json: &impl Serialize) -> String {
-    serde_json::to_string(json).expect("a JSON value with names as keys can be written")
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use crds::names;
-use serde_json::{Value, json};
+use sdk::{Fields, object};
 use sha2::{Digest, Sha256};
 
 use super::{
     files::{LISTENER_TLS_FOLDER, TLS_FOLDER},
-    metadata, selector,
+    metadata, selector, texts,
     yaml::scalar,
 };
 use crate::{
@@ -56,28 +56,28 @@ pub(super) fn hashes(target: &Target, observed: &Observed) -> Vec<String> {
 }
 
 /// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.
-pub(super) fn config_map(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Value {
+pub(super) fn config_map<'a>(target: &'a Target, observed: &'a Observed, config: &'a BTreeMap<String, String>) -> Fields<'a> {
     let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_default();
-    let mut config = config.clone();
+    let mut data = texts(config);
     for ordinal in i32::try_from(config.len()).unwrap_or(running)..running {
         let key = names::config_key(target.name(), ordinal);
-        if let Some(file) = observed.config.as_ref().and_then(|there| there.get(&key)) {
-            config.insert(key, file.clone());
-        }
+        data.extend(observed.config.as_ref().and_then(|there| there.get_key_value(&key)).map(|(key, file)| (key.as_str(), file)));
     }
-    json!({
+    object! {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(target, &names::config_map(target.name()), &selector(target), &BTreeMap::new()),
-        "data": config,
-    })
+        "metadata": metadata(target, names::config_map(target.name()), selector(target), Fields::default()),
+        "data": data,
+    }
 }
 
 /// The value of the annotation by which a change of the files reaches the pods.
 pub(super) fn hash(config: &BTreeMap<String, String>) -> String {
     let mut hasher = Sha256::new();
     for (key, value) in config {
-        hasher.update(format!("{key}={value};"));
+        for part in [key, "=", value, ";"] {
+            hasher.update(part);
+        }
     }
     hex::encode(hasher.finalize())
 }
@@ -90,19 +90,18 @@ pub(super) fn peers(file: &str) -> impl Iterator<Item = &str> {
 /// The role that a server has as long as its volume is empty. It is chosen once, when the cluster is made: a server that is added later, or
 /// that lost its volume, follows the others.
 fn bootstrap_role(target: &Target, there: Option<&BTreeMap<String, String>>, key: &str, ordinal: i32) -> &'static str {
-    const LINE: &str = "    bootstrap_role: ";
-    let roles: BTreeMap<&str, &str> = there
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, file)| Some((key.as_str(), file.lines().find_map(|line| line.strip_prefix(LINE))?)))
-        .collect();
-    let is_primary = match roles.get(key) {
-        Some(role) => *role == names::ROLE_PRIMARY,
+    let was_chosen = || there.is_some_and(|there| there.values().any(|file| role_of(file).is_some()));
+    let is_primary = match there.and_then(|there| role_of(there.get(key)?)) {
+        Some(role) => role == names::ROLE_PRIMARY,
         // The server that was alone has the data, whoever is to be primary in the end.
-        None if target.form == Form::TurningOn => roles.is_empty() && ordinal == FIRST,
-        None => roles.is_empty() && ordinal == target.replication.pod_index,
+        None if target.form == Form::TurningOn => ordinal == FIRST && !was_chosen(),
+        None => ordinal == target.replication.pod_index && !was_chosen(),
     };
     if is_primary { names::ROLE_PRIMARY } else { names::ROLE_STANDBY }
+}
+
+fn role_of(file: &str) -> Option<&str> {
+    file.lines().find_map(|line| line.strip_prefix("    bootstrap_role: "))
 }
 
 /// Writing to a string cannot fail, hence the results that are dropped.

@@ -2,9 +2,12 @@
 //! makes backups.
 
 use crds::names;
-use serde_json::{Value, json};
+use sdk::{Fields, Json, object};
 
-use super::{form::Form, pod::literal};
+use super::{
+    env::{Variable, literal},
+    form::Form,
+};
 use crate::target::Target;
 
 /// Where the certificates are.
@@ -16,42 +19,56 @@ const LISTENER_TLS: &str = "listener-tls";
 /// Where the files of AWS are. A server looks into them at each backup, and the kubelet keeps them up to date without a restart.
 const AWS_FOLDER: &str = "/etc/doltdb-aws";
 
-/// The Secrets as volumes, each with its place.
-fn secrets(target: &Target, form: Form) -> Vec<(Value, &'static str)> {
-    let mut secrets = Vec::new();
-    if let Some(tls) = target.spec.server.cluster.remotes_api.tls.as_ref().filter(|_| target.replication.enabled) {
-        secrets.push((json!({ "name": "remotesapi-tls", "secret": { "secretName": tls.secret_name } }), TLS_FOLDER));
-    }
-    if let Some(tls) = &target.listener_tls {
-        secrets.push((json!({ "name": LISTENER_TLS, "secret": { "secretName": tls.secret } }), LISTENER_TLS_FOLDER));
-    }
-    if form == Form::AwsFiles {
-        let secret = json!({ "secretName": names::aws_secret(target.name()), "optional": true });
-        secrets.push((json!({ "name": "aws", "secret": secret }), AWS_FOLDER));
-    }
-    secrets
+/// A Secret as a volume, and its place.
+struct Files<'a> {
+    volume: &'static str,
+    secret: Fields<'a>,
+    folder: &'static str,
+}
+
+fn files(target: &Target, form: Form) -> impl Iterator<Item = Files<'_>> {
+    let remotes_api = target.spec.server.cluster.remotes_api.tls.as_ref().filter(|_| target.replication.enabled).map(|tls| Files {
+        volume: "remotesapi-tls",
+        secret: object! { "secretName": &tls.secret_name },
+        folder: TLS_FOLDER,
+    });
+    let listener = target.listener_tls.as_ref().map(|tls| Files {
+        volume: LISTENER_TLS,
+        secret: object! { "secretName": &tls.secret },
+        folder: LISTENER_TLS_FOLDER,
+    });
+    let aws = (form == Form::AwsFiles).then(|| Files {
+        volume: "aws",
+        secret: object! { "secretName": names::aws_secret(target.name()), "optional": true },
+        folder: AWS_FOLDER,
+    });
+    remotes_api.into_iter().chain(listener).chain(aws)
 }
 
 /// The volumes of the pod.
-pub(super) fn volumes(target: &Target, form: Form) -> impl Iterator<Item = Value> {
-    secrets(target, form).into_iter().map(|(volume, _)| volume)
+pub(super) fn volumes(target: &Target, form: Form) -> impl Iterator<Item = Json<'_>> {
+    files(target, form).map(|files| object! { "name": files.volume, "secret": files.secret }.into())
 }
 
 /// Their places in the server's container.
-pub(super) fn mounts(target: &Target, form: Form) -> impl Iterator<Item = Value> {
-    secrets(target, form).into_iter().map(|(volume, folder)| json!({ "name": volume["name"], "mountPath": folder, "readOnly": true }))
+pub(super) fn mounts(target: &Target, form: Form) -> impl Iterator<Item = Json<'_>> {
+    files(target, form).map(mount)
 }
 
 /// The places in the container that prepares the volume: of the files that it takes to ask the other servers.
-pub(super) fn mounts_to_prepare(target: &Target, form: Form) -> impl Iterator<Item = Value> {
-    mounts(target, form).filter(|mount| mount["name"] == LISTENER_TLS)
+pub(super) fn mounts_to_prepare(target: &Target, form: Form) -> impl Iterator<Item = Json<'_>> {
+    files(target, form).filter(|files| files.volume == LISTENER_TLS).map(mount)
+}
+
+fn mount(files: Files<'_>) -> Json<'_> {
+    object! { "name": files.volume, "mountPath": files.folder, "readOnly": true }.into()
 }
 
 /// Variables of the server that name them. A file that is not there is no mistake for AWS.
-pub(super) fn env(form: Form) -> Vec<Value> {
+pub(super) fn env(form: Form) -> Vec<Variable<'static>> {
     if form != Form::AwsFiles {
         return Vec::new();
     }
     let files = [("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")];
-    files.map(|(variable, file)| literal(variable, &format!("{AWS_FOLDER}/{file}"))).to_vec()
+    files.map(|(variable, file)| literal(variable, format!("{AWS_FOLDER}/{file}"))).into()
 }

@@ -5,7 +5,7 @@
 //! `tests/golden` holds each.
 
 use crds::names;
-use serde_json::{Value, value::RawValue};
+use sdk::Json;
 use sha2::{Digest, Sha256};
 
 use crate::observe::Observed;
@@ -27,14 +27,14 @@ const NEWEST: Form = Form::AwsFiles;
 /// The template of the pods in the form that they should have.
 pub(super) struct Template {
     /// The template, written: the scripts in it are long.
-    pub(super) pods: Box<RawValue>,
+    pub(super) pods: String,
     /// The value of the StatefulSet's annotation.
     pub(super) noted: String,
     /// Whether the StatefulSet that is there has it.
     pub(super) is_there: bool,
 }
 
-pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> Template {
+pub(super) fn template<'a>(observed: &Observed, build: impl Fn(Form) -> Json<'a>) -> Template {
     let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.annotation(names::ANNOTATION_POD_TEMPLATE));
     let kept = match noted {
         None => None,
@@ -45,13 +45,13 @@ pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> Value) -> Te
         }
     };
     if let Some((form, before)) = kept {
-        let pods = written(&build(form));
+        let pods = build(form).written();
         let now = digest(&pods);
         if before.is_none_or(|before| before == now) {
             return Template { pods, noted: annotation(form, &now), is_there: true };
         }
     }
-    let pods = written(&build(NEWEST));
+    let pods = build(NEWEST).written();
     let now = digest(&pods);
     Template { pods, noted: annotation(NEWEST, &now), is_there: false }
 }
@@ -61,13 +61,9 @@ fn annotation(form: Form, digest: &str) -> String {
     format!("{name}-{digest}")
 }
 
-fn written(template: &Value) -> Box<RawValue> {
-    serde_json::value::to_raw_value(template).expect("a JSON value with names as keys can be written")
-}
-
 /// Half of the digest is enough: it tells one template of a StatefulSet from the next.
-fn digest(template: &RawValue) -> String {
-    let mut digest = hex::encode(Sha256::digest(template.get()));
+fn digest(template: &str) -> String {
+    let mut digest = hex::encode(Sha256::digest(template));
     digest.truncate(32);
     digest
 }

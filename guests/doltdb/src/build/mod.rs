@@ -1,12 +1,14 @@
 //! The children of a DoltDB, as manifests. Each file builds one kind, out of the target and what was observed; none of them reads anything.
 
 mod config;
+mod env;
 mod fence;
 mod files;
 mod form;
 mod pdb;
 mod pod;
 mod probes;
+mod script;
 mod service_account;
 mod services;
 mod stateful_set;
@@ -14,9 +16,8 @@ mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::names;
-use sdk::{Plan, owner_reference};
-use serde_json::{Value, json};
+use crds::{IntOrString, names};
+use sdk::{Fields, Json, Plan, list, object};
 
 pub(crate) use config::BOOTSTRAP_EPOCH;
 pub(crate) use probes::REFUSED;
@@ -51,7 +52,7 @@ pub(crate) fn children(
     gate: &Gate,
     leadership: &Leadership,
     settled: bool,
-    servers: Servers,
+    servers: &Servers,
     plan: &mut Plan,
 ) {
     if matches!(gate, Gate::Closed(_)) {
@@ -59,21 +60,20 @@ pub(crate) fn children(
     }
     // Where connections go comes first: clients wait for it.
     for service in services::services(target, leadership) {
-        plan.apply(&service);
+        plan.apply(service);
     }
     if !observed.foreign_service_account {
-        plan.apply(&service_account::service_account(target));
+        plan.apply(service_account::service_account(target));
     }
-    plan.apply(&config::config_map(target, observed, &servers.config));
+    plan.apply(config::config_map(target, observed, &servers.config));
     if target.replicas > 1 {
-        plan.apply(&pdb::pod_disruption_budget(target));
+        plan.apply(pdb::pod_disruption_budget(target));
     }
     // A StatefulSet that is there already goes on being looked after, whatever is missing for another. One that is going is not written to.
     let going = observed.stateful_set.as_ref().is_some_and(|set| set.header.deleting);
     if !going && (*gate == Gate::Open || observed.stateful_set.is_some() || observed.released) {
         let replicas = update::replicas(target, observed, leadership, settled);
-        let manifest = stateful_set::stateful_set(target, observed, replicas, servers.template);
-        plan.apply_written(stateful_set::reference(target), &manifest);
+        plan.apply(stateful_set::stateful_set(target, observed, replicas, &servers.template));
     }
     for child in &observed.superfluous {
         plan.delete(child);
@@ -97,35 +97,28 @@ pub(crate) fn peers_by<'a>(hash: &str, target: &Target, observed: &'a Observed, 
     hashes.iter().any(|there| there == hash).then(|| config::peers(file).collect())
 }
 
-/// The object with these fields in addition. `json!` would copy each of them, as often as objects are in each other: the scripts are long.
-fn with<const N: usize>(mut object: Value, fields: [(&str, Value); N]) -> Value {
-    for (name, value) in fields {
-        object[name] = value;
-    }
-    object
-}
-
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.
 const TOOLS: [&str; 5] = ["kubectl.kubernetes.io", "helm.sh", "argoproj.io", "fluxcd.io", "k14s.io"];
 
 /// The metadata of a child: the labels and annotations that the user gave the DoltDB, then the child's own.
-fn metadata(target: &Target, name: &str, labels: &BTreeMap<String, String>, annotations: &BTreeMap<String, String>) -> Value {
-    let with_inherited = |inherited: &BTreeMap<String, String>, own: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-        let inherited = inherited.iter().filter(|(key, _)| is_inherited(key));
-        inherited.chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
+fn metadata<'a>(target: &'a Target, name: impl Into<Json<'a>>, labels: Fields<'a>, annotations: Fields<'a>) -> Fields<'a> {
+    let with_inherited = |inherited: &'a BTreeMap<String, String>, own: Fields<'a>| {
+        let mut all: Fields = texts(inherited).into_iter().filter(|(key, _)| is_inherited(key)).collect();
+        all.extend(own);
+        all
     };
-    let mut metadata = json!({
+    let mut metadata = object! {
         "name": name,
         "namespace": target.namespace(),
-        "ownerReferences": [owner_reference(&target.header)],
-    });
+        "ownerReferences": list![&target.owner_reference],
+    };
     let labels = with_inherited(&target.metadata.labels, labels);
     if !labels.is_empty() {
-        metadata["labels"] = json!(labels);
+        metadata.set("labels", labels);
     }
     let annotations = with_inherited(&target.metadata.annotations, annotations);
     if !annotations.is_empty() {
-        metadata["annotations"] = json!(annotations);
+        metadata.set("annotations", annotations);
     }
     metadata
 }
@@ -137,25 +130,40 @@ fn is_inherited(key: &str) -> bool {
 }
 
 /// The labels by which Services and the StatefulSet find the pods.
-fn selector(target: &Target) -> BTreeMap<String, String> {
-    BTreeMap::from([(names::LABEL_NAME.to_owned(), target.name().to_owned())])
+fn selector(target: &Target) -> Fields<'_> {
+    Fields::from_iter([(names::LABEL_NAME, target.name())])
 }
 
 /// The same with the version, for StatefulSet and pods.
-fn versioned(target: &Target) -> BTreeMap<String, String> {
+fn versioned(target: &Target) -> Fields<'_> {
     let mut labels = selector(target);
     if !target.spec.engine_version.is_empty() {
-        labels.insert(names::LABEL_VERSION.to_owned(), target.spec.engine_version.clone());
+        labels.set(names::LABEL_VERSION, &target.spec.engine_version);
     }
     labels
 }
 
 /// The annotations of StatefulSet, pods and volumes.
-fn annotations(target: &Target) -> BTreeMap<String, String> {
-    BTreeMap::from([
-        (names::ANNOTATION_DOLTDB.to_owned(), target.name().to_owned()),
-        (names::ANNOTATION_REPLICATION.to_owned(), target.replication.enabled.to_string()),
-    ])
+fn annotations(target: &Target) -> Fields<'_> {
+    Fields::from_iter([(names::ANNOTATION_DOLTDB, target.name()), (names::ANNOTATION_REPLICATION, truth(target.replication.enabled))])
+}
+
+/// Labels or annotations, as they stand in a manifest.
+fn texts(texts: &BTreeMap<String, String>) -> Fields<'_> {
+    texts.iter().map(|(key, text)| (key.as_str(), text)).collect()
+}
+
+/// A truth value where there has to be a text.
+fn truth(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// A number, or a text that says one.
+fn amount(amount: &IntOrString) -> Json<'_> {
+    match amount {
+        IntOrString::Int(number) => (*number).into(),
+        IntOrString::String(text) => text.into(),
+    }
 }
 
 #[cfg(test)]

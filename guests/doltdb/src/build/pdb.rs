@@ -1,25 +1,24 @@
 //! The PodDisruptionBudget: how many servers may be away while nodes are drained.
 
-use std::collections::BTreeMap;
-
 use crds::names;
-use serde_json::{Value, json};
+use sdk::{Fields, Json, object};
 
-use super::{metadata, selector};
+use super::{amount, metadata, selector};
 use crate::target::Target;
 
-pub(super) fn pod_disruption_budget(target: &Target) -> Value {
+pub(super) fn pod_disruption_budget(target: &Target) -> Fields<'_> {
     let wanted = target.spec.pod_disruption_budget.as_ref();
-    let mut spec = json!({ "selector": { "matchLabels": selector(target) } });
-    match wanted.map(|budget| (&budget.min_available, &budget.max_unavailable)) {
-        Some((Some(min), _)) => spec["minAvailable"] = json!(min),
-        Some((None, Some(max))) => spec["maxUnavailable"] = json!(max),
-        Some((None, None)) | None => spec["minAvailable"] = json!("50%"),
-    }
-    json!({
+    let (field, pods) = match wanted.map(|budget| (&budget.min_available, &budget.max_unavailable)) {
+        Some((Some(min), _)) => ("minAvailable", amount(min)),
+        Some((None, Some(max))) => ("maxUnavailable", amount(max)),
+        Some((None, None)) | None => ("minAvailable", Json::from("50%")),
+    };
+    let mut spec = object! { "selector": object! { "matchLabels": selector(target) } };
+    spec.set(field, pods);
+    object! {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": metadata(target, &names::pod_disruption_budget(target.name()), &BTreeMap::new(), &BTreeMap::new()),
+        "metadata": metadata(target, names::pod_disruption_budget(target.name()), Fields::default(), Fields::default()),
         "spec": spec,
-    })
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A startup probe asks often until the first answer, so that the others need not wait for a time that is usually too long.
 
-use crds::{Probe, names};
-use serde_json::{Value, json};
+use crds::{ProbeTiming, names};
+use sdk::{Fields, list, object};
 
 use super::files::LISTENER_TLS_FOLDER;
 use crate::target::Target;
@@ -16,37 +16,26 @@ const STARTUP_BUDGET: i32 = 600;
 const TIMEOUT: i32 = 5;
 
 /// Asks until the first answer.
-pub(super) fn startup(target: &Target) -> Value {
-    let delay =
-        timing(target.spec.probes.as_ref().map(|probes| &probes.liveness_probe))["initialDelaySeconds"].as_i64().unwrap_or_default();
-    let budget = i32::try_from(delay).unwrap_or(i32::MAX).max(STARTUP_BUDGET);
+pub(super) fn startup(target: &Target) -> Fields<'static> {
+    let liveness = target.spec.probes.as_ref().map(|probes| probes.liveness_probe.timing());
+    let delay = liveness.and_then(|timing| timing.initial_delay_seconds).unwrap_or_default();
+    let budget = delay.max(STARTUP_BUDGET);
     let failures = budget / STARTUP_PERIOD + i32::from(budget % STARTUP_PERIOD > 0);
-    probe(target, &json!({ "periodSeconds": STARTUP_PERIOD, "timeoutSeconds": TIMEOUT, "failureThreshold": failures }))
+    probe(target, ProbeTiming { failure_threshold: Some(failures), ..every(STARTUP_PERIOD) })
 }
 
 /// Restarts a server that no longer answers.
-pub(super) fn liveness(target: &Target) -> Value {
-    match &target.spec.probes {
-        Some(probes) => probe(target, &timing(Some(&probes.liveness_probe))),
-        None => probe(target, &json!({ "periodSeconds": 10, "timeoutSeconds": TIMEOUT })),
-    }
+pub(super) fn liveness(target: &Target) -> Fields<'static> {
+    probe(target, target.spec.probes.as_ref().map_or(every(10), |probes| probes.liveness_probe.timing()))
 }
 
 /// Takes a server that does not answer out of the Services.
-pub(super) fn readiness(target: &Target) -> Value {
-    match &target.spec.probes {
-        Some(probes) => probe(target, &timing(Some(&probes.readiness_probe))),
-        None => probe(target, &json!({ "periodSeconds": 5, "timeoutSeconds": TIMEOUT })),
-    }
+pub(super) fn readiness(target: &Target) -> Fields<'static> {
+    probe(target, target.spec.probes.as_ref().map_or(every(5), |probes| probes.readiness_probe.timing()))
 }
 
-fn timing(probe: Option<&Probe>) -> Value {
-    let Some(probe) = probe else { return json!({}) };
-    let mut timing = json!(probe.timing());
-    if timing["timeoutSeconds"].is_null() {
-        timing["timeoutSeconds"] = json!(TIMEOUT);
-    }
-    timing
+fn every(seconds: i32) -> ProbeTiming {
+    ProbeTiming { period_seconds: Some(seconds), ..ProbeTiming::default() }
 }
 
 /// What a server says to a password that is not the account's.
@@ -61,7 +50,7 @@ const DISTRUST: &str = "failed to verify certificate";
 
 /// The password goes by the environment of the client, where no list of processes shows it. It is the one of the pod's start: where it has changed
 /// since then, the server says so, and that is an answer, too.
-fn probe(target: &Target, timing: &Value) -> Value {
+fn probe(target: &Target, timing: ProbeTiming) -> Fields<'static> {
     let port = target.spec.server.listener.port;
     let required = target.listener_tls.as_ref().is_some_and(|tls| tls.required);
     let (authority, host, tls) = if required {
@@ -81,7 +70,17 @@ fn probe(target: &Target, timing: &Value) -> Value {
 case $out in {answers}) ;; *) echo "$out"; exit 1 ;; esac
 "#
     );
-    let mut probe = timing.clone();
-    probe["exec"] = json!({ "command": ["/bin/sh", "-c", ask] });
+    let mut probe = object! {
+        "exec": object! { "command": list!["/bin/sh", "-c", ask] },
+        "timeoutSeconds": timing.timeout_seconds.unwrap_or(TIMEOUT),
+    };
+    let optional = [
+        ("failureThreshold", timing.failure_threshold.map(i64::from)),
+        ("initialDelaySeconds", timing.initial_delay_seconds.map(i64::from)),
+        ("periodSeconds", timing.period_seconds.map(i64::from)),
+        ("successThreshold", timing.success_threshold.map(i64::from)),
+        ("terminationGracePeriodSeconds", timing.termination_grace_period_seconds),
+    ];
+    probe.extend(optional.into_iter().filter_map(|(field, number)| Some((field, number?))));
     probe
 }

@@ -1,17 +1,15 @@
 //! The pods' ServiceAccount. The pods themselves don't use it; a cloud's identity may hang on it.
 
-use std::collections::BTreeMap;
+use sdk::{Fields, object};
 
-use serde_json::{Value, json};
-
-use super::metadata;
+use super::{metadata, texts};
 use crate::target::Target;
 
-pub(super) fn service_account(target: &Target) -> Value {
+pub(super) fn service_account(target: &Target) -> Fields<'_> {
     let name = target.spec.service_account(target.name());
-    json!({
+    object! {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(target, name, &BTreeMap::new(), &target.spec.service_account_annotations),
-    })
+        "metadata": metadata(target, name, Fields::default(), texts(&target.spec.service_account_annotations)),
+    }
 }
