@@ -30,8 +30,8 @@ pub(crate) struct Observed {
     pub(crate) stateful_set: Option<Typed<StatefulSet>>,
     /// The data of the ConfigMap.
     pub(crate) config: Option<BTreeMap<String, String>>,
-    /// The hashes that its files may have, once somebody has asked for them.
-    pub(crate) config_hashes: OnceCell<Vec<String>>,
+    /// The hashes of the first of its files, of the first two and so on, once somebody has asked for them.
+    pub(crate) config_hashes: OnceCell<Vec<OnceCell<String>>>,
     /// Whether the pods' ServiceAccount is somebody else's.
     pub(crate) foreign_service_account: bool,
     /// Children that the spec no longer wants.

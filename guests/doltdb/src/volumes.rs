@@ -158,8 +158,8 @@ fn is_less(size: Option<&Quantity>, target: &Target) -> bool {
 }
 
 fn template_size(stateful_set: Option<&Value>) -> Option<Quantity> {
-    let size = stateful_set?.pointer("/0/spec/resources/requests/storage")?;
-    serde_json::from_value(size.clone()).ok()
+    let size = stateful_set?.get(0)?.get("spec")?.get("resources")?.get("requests")?.get("storage")?;
+    Quantity::deserialize(size).ok()
 }
 
 fn template(target: &Target, stateful_set: Option<&Value>) -> Template {

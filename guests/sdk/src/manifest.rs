@@ -1,5 +1,5 @@
-//! Manifests: JSON that is made of what is there already, to be written once. Keys and texts are borrowed where they can be, and fields are written
-//! in the order of their names, so that the same manifest is always the same text.
+//! Manifests: JSON that is made of what is there already, to be written once. Keys and texts are borrowed where they can be, and fields are
+//! written in the order of their names, so that the same manifest is always the same text.
 //!
 //! It is for writing only: what is read are Rust types.
 

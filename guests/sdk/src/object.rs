@@ -16,23 +16,33 @@ pub struct Typed<T> {
     pub body: T,
 }
 
+impl<T: DeserializeOwned> TryFrom<Object> for Typed<T> {
+    type Error = Failure;
+
+    fn try_from(object: Object) -> Result<Self, Failure> {
+        let body = body(&object)?;
+        Ok(Self { header: object.header, body })
+    }
+}
+
 impl<T: DeserializeOwned> TryFrom<&Object> for Typed<T> {
     type Error = Failure;
 
     fn try_from(object: &Object) -> Result<Self, Failure> {
-        let header = object.header.clone();
-        let body = without_nulls(&object.body).and_then(|body| serde_json::from_str(&body));
-        let body = body.map_err(|error| {
-            // Where it stands in a text that nobody sees helps nobody.
-            let error = error.to_string();
-            let why = error.rsplit_once(" at line ").map_or(error.as_str(), |(why, _)| why);
-            Failure {
-                reason: "UnreadableObject".to_owned(),
-                message: format!("cannot read {} {}: {why}", header.kind, header.qualified_name()),
-            }
-        })?;
-        Ok(Self { header, body })
+        Ok(Self { header: object.header.clone(), body: body(object)? })
     }
+}
+
+fn body<T: DeserializeOwned>(object: &Object) -> Result<T, Failure> {
+    without_nulls(&object.body).and_then(|body| serde_json::from_str(&body)).map_err(|error| {
+        // Where it stands in a text that nobody sees helps nobody.
+        let error = error.to_string();
+        let why = error.rsplit_once(" at line ").map_or(error.as_str(), |(why, _)| why);
+        Failure {
+            reason: "UnreadableObject".to_owned(),
+            message: format!("cannot read {} {}: {why}", object.header.kind, object.header.qualified_name()),
+        }
+    })
 }
 
 /// In Kubernetes a field that is null is a field that is not there. Types with defaults see no difference then. Most bodies have none.

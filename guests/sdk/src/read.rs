@@ -12,7 +12,7 @@ impl dyn World + '_ {
     /// # Errors
     /// When the host cannot answer, or the body does not fit.
     pub fn get_as<T: DeserializeOwned>(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Typed<T>>, Failure> {
-        self.get(object, fields)?.as_ref().map(Typed::try_from).transpose()
+        self.get(object, fields)?.map(Typed::try_from).transpose()
     }
 
     /// Whether the object is there. Its body is not looked at, so its changes are of no concern.
@@ -45,7 +45,7 @@ impl dyn World + '_ {
     /// # Errors
     /// When the host cannot answer, or a body does not fit.
     pub fn select_as<T: DeserializeOwned>(&self, selector: &Selector) -> Result<Vec<Typed<T>>, Failure> {
-        self.select_all(selector)?.iter().map(Typed::try_from).collect()
+        self.select_all(selector)?.into_iter().map(Typed::try_from).collect()
     }
 
     /// One query on one endpoint: the rows of each statement.

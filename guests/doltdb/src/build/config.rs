@@ -2,7 +2,7 @@
 //!
 //! The bytes are those that a cluster has had before, so that taking it over restarts nothing: order of keys, indent of four, quotes.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{cell::OnceCell, collections::BTreeMap, fmt::Write};
 
 use crds::names;
 use sdk::{Fields, object};
@@ -46,13 +46,16 @@ pub(super) fn count(target: &Target, observed: &Observed) -> i32 {
     (0..).take_while(has_file).last().map_or(0, |last| last + 1)
 }
 
-/// The hashes that the files in the ConfigMap may have, beside some of servers that are going away.
-pub(super) fn hashes(target: &Target, observed: &Observed) -> Vec<String> {
-    let file = |ordinal| {
-        let key = names::config_key(target.name(), ordinal);
-        Some((key.clone(), observed.config.as_ref()?.get(&key)?.clone()))
-    };
-    (1..=count(target, observed)).map(|servers| hash(&(0..servers).filter_map(file).collect())).collect()
+/// Whether the files in the ConfigMap have this hash, all or without some of servers that are going away.
+pub(super) fn may_have(hash: &str, target: &Target, observed: &Observed) -> bool {
+    let hashes = observed.config_hashes.get_or_init(|| vec![OnceCell::new(); usize::try_from(count(target, observed)).unwrap_or_default()]);
+    // That of all is nearly always the one.
+    hashes.iter().enumerate().rev().any(|(others, there)| there.get_or_init(|| hash_of_first(others + 1, target, observed)) == hash)
+}
+
+fn hash_of_first(servers: usize, target: &Target, observed: &Observed) -> String {
+    let file = |ordinal| observed.config.as_ref()?.get_key_value(&names::config_key(target.name(), ordinal));
+    hash((0..).take(servers).filter_map(file).collect::<BTreeMap<_, _>>())
 }
 
 /// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.
@@ -72,7 +75,7 @@ pub(super) fn config_map<'a>(target: &'a Target, observed: &'a Observed, config:
 }
 
 /// The value of the annotation by which a change of the files reaches the pods.
-pub(super) fn hash(config: &BTreeMap<String, String>) -> String {
+pub(super) fn hash<'a>(config: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut hasher = Sha256::new();
     for (key, value) in config {
         for part in [key, "=", value, ";"] {
@@ -107,7 +110,7 @@ fn role_of(file: &str) -> Option<&str> {
 /// Writing to a string cannot fail, hence the results that are dropped.
 fn file(target: &Target, ordinal: i32, replicas: i32, bootstrap_role: &str) -> String {
     let server = &target.spec.server;
-    let mut file = String::new();
+    let mut file = String::with_capacity(1024);
     let _ = writeln!(file, "behavior:");
     let _ = writeln!(file, "    auto_gc_behavior:");
     let _ = writeln!(file, "        enable: {}", server.behavior.auto_gc_behavior.enabled);

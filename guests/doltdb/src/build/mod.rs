@@ -93,8 +93,7 @@ pub(crate) fn configured_before(target: &Target, observed: &Observed) -> i32 {
 /// The pods that a server's file names as the others, if the files with this hash are those that are there.
 pub(crate) fn peers_by<'a>(hash: &str, target: &Target, observed: &'a Observed, ordinal: i32) -> Option<BTreeSet<&'a str>> {
     let file = observed.config.as_ref()?.get(&names::config_key(target.name(), ordinal))?;
-    let hashes = observed.config_hashes.get_or_init(|| config::hashes(target, observed));
-    hashes.iter().any(|there| there == hash).then(|| config::peers(file).collect())
+    config::may_have(hash, target, observed).then(|| config::peers(file).collect())
 }
 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.

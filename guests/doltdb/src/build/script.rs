@@ -1,5 +1,5 @@
-//! Scripts in the commands of containers. They are long, and known when this is compiled, and so is how they stand in a manifest: there is nothing
-//! left to be done for them but to copy them.
+//! Scripts in the commands of containers. They are long, and known when this is compiled, and so is how they stand in a manifest: there is
+//! nothing left to be done for them but to copy them.
 //!
 //! It knows nothing of what they do.
 

@@ -19,9 +19,9 @@ fn is_another_type(text: &str) -> bool {
     const WORDS: [&str; 9] = ["null", "true", "false", "y", "n", "yes", "no", "on", "off"];
     const SPECIAL: [&str; 10] = ["", "~", "<<", "=", ".inf", "-.inf", "+.inf", ".nan", ".NaN", ".NAN"];
     // Written in small letters, in capitals, or with a capital first.
-    let tail = text.get(1..).unwrap_or_default();
-    let one_case = tail == tail.to_lowercase() || text == text.to_uppercase();
-    let word = one_case && WORDS.contains(&text.to_lowercase().as_str());
+    let has_capitals = |text: &str| text.contains(|c: char| c.is_ascii_uppercase());
+    let one_case = || !has_capitals(text.get(1..).unwrap_or_default()) || text == text.to_ascii_uppercase();
+    let word = WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) && one_case();
     word || SPECIAL.contains(&text) || is_number(text) || is_date(text)
 }
 
@@ -58,7 +58,8 @@ fn is_plain(text: &str) -> bool {
         '-' | '?' | ':' => second.is_none_or(|c| c == ' '),
         _ => ",[]{}#&*!|>'\"%@`".contains(first),
     };
-    !indicator && !text.starts_with("---") && text.trim() == text && !text.contains(": ") && !text.ends_with(':') && !text.contains(" #")
+    let has = |pair: &[u8; 2]| text.as_bytes().array_windows().any(|there| there == pair);
+    !indicator && !text.starts_with("---") && text.trim() == text && !has(b": ") && !text.ends_with(':') && !has(b" #")
 }
 
 fn double_quoted(text: &str) -> String {
