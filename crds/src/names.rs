@@ -1,5 +1,7 @@
 //! Every name that the operator gives or expects: labels, annotations, finalizers, children, DNS. Changing one orphans
 //! what runs under the old one. `n` is always the DoltDB's name. Knows nothing of what the objects hold.
+//!
+//! They are made in every round: putting texts together takes a fraction of the time that formatting them does.
 
 /// The one selector label; its value is the DoltDB's name.
 pub const LABEL_NAME: &str = "app.kubernetes.io/name";
@@ -85,7 +87,7 @@ pub fn stateful_set(n: &str) -> String {
 
 /// Pod of an ordinal.
 pub fn pod(n: &str, ordinal: i32) -> String {
-    format!("{n}-{ordinal}")
+    [n, "-", &ordinal.to_string()].concat()
 }
 
 /// Ordinal of a pod: the number after the last dash.
@@ -95,17 +97,17 @@ pub fn ordinal(pod: &str) -> Option<i32> {
 
 /// ConfigMap with one key for each ordinal.
 pub fn config_map(n: &str) -> String {
-    format!("{n}-config")
+    [n, "-config"].concat()
 }
 
 /// Key of an ordinal's configuration in the ConfigMap.
 pub fn config_key(n: &str, ordinal: i32) -> String {
-    format!("{n}-{ordinal}.yaml")
+    [n, "-", &ordinal.to_string(), ".yaml"].concat()
 }
 
 /// Headless Service that gives each pod a DNS name.
 pub fn internal_service(n: &str) -> String {
-    format!("{n}-internal")
+    [n, "-internal"].concat()
 }
 
 /// Service of a DoltDB without replication.
@@ -115,27 +117,27 @@ pub fn standalone_service(n: &str) -> String {
 
 /// Service that leads to the primary, with replication.
 pub fn primary_service(n: &str) -> String {
-    format!("{n}-primary")
+    [n, "-primary"].concat()
 }
 
 /// Service that leads to the standbys, with replication.
 pub fn reader_service(n: &str) -> String {
-    format!("{n}-reader")
+    [n, "-reader"].concat()
 }
 
 /// PodDisruptionBudget.
 pub fn pod_disruption_budget(n: &str) -> String {
-    format!("{n}-pdb")
+    [n, "-pdb"].concat()
 }
 
 /// Secret with the admin's credentials. The user makes it, the operator never does.
 pub fn credentials_secret(n: &str) -> String {
-    format!("{n}-credentials")
+    [n, "-credentials"].concat()
 }
 
 /// Secret with the files `credentials` and `config` of AWS, for backups. The user makes it, the operator never reads it.
 pub fn aws_secret(n: &str) -> String {
-    format!("{n}-aws")
+    [n, "-aws"].concat()
 }
 
 /// PersistentVolumeClaim of an ordinal.
@@ -161,17 +163,17 @@ pub fn scheduled_backup(schedule: &str, unix_seconds: i64) -> String {
 
 /// Host name of a Service.
 pub fn service_host(service: &str, namespace: &str, domain: &str) -> String {
-    format!("{service}.{namespace}.svc.{domain}")
+    [service, ".", namespace, ".svc.", domain].concat()
 }
 
 /// Full host name of a pod.
 pub fn pod_host(n: &str, ordinal: i32, namespace: &str, domain: &str) -> String {
-    format!("{n}-{ordinal}.{}", service_host(&internal_service(n), namespace, domain))
+    [&pod_short_host(n, ordinal, namespace), ".svc.", domain].concat()
 }
 
 /// Short host name of a pod, as it stands in the servers' configuration.
 pub fn pod_short_host(n: &str, ordinal: i32, namespace: &str) -> String {
-    format!("{n}-{ordinal}.{n}-internal.{namespace}")
+    [n, "-", &ordinal.to_string(), ".", n, "-internal.", namespace].concat()
 }
 
 #[cfg(test)]

@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::text::write_text;
 
-/// Room for what is written, as far as it is small.
-const ROOM: usize = 1024;
-
 /// A part of a manifest, or all of it.
 #[derive(Debug, Clone)]
 pub enum Json<'a> {
@@ -99,7 +96,7 @@ impl<'a> IntoIterator for Fields<'a> {
 impl Json<'_> {
     /// As text.
     pub fn written(&self) -> String {
-        let mut text = String::with_capacity(ROOM);
+        let mut text = String::with_capacity(self.room());
         self.write(&mut text);
         text
     }
@@ -115,6 +112,19 @@ impl Json<'_> {
                 place.iter().try_fold(*value, |value, name| value.get(name)).and_then(Value::as_str).unwrap_or_default()
             }
             _ => "",
+        }
+    }
+
+    /// About how long it is when it is written.
+    fn room(&self) -> usize {
+        match self {
+            Self::Bool(_) | Self::Number(_) => 8,
+            // Some bytes are written as two.
+            Self::Text(text) => 4 + text.len() + text.len() / 8,
+            Self::List(items) => items.iter().map(Self::room).sum::<usize>() + 4,
+            Self::Object(fields) => fields.0.iter().map(|(name, value)| name.len() + 4 + value.room()).sum::<usize>() + 4,
+            Self::Value(_) => 512,
+            Self::Written(text) => text.len(),
         }
     }
 

@@ -40,12 +40,15 @@ fn next_special(text: &[u8]) -> Option<usize> {
     // A borrow of what is less than it reaches the highest bit of a byte; bytes with this bit are of characters of several.
     let less = |eight: u64, than: u64| eight.wrapping_sub(EACH * than) & !eight & HIGHEST;
     let equal = |eight: u64, byte: u8| less(eight ^ (EACH * u64::from(byte)), 1);
-    let (eights, _) = text.as_chunks();
-    let plain = eights.iter().map(|eight| u64::from_ne_bytes(*eight)).take_while(|eight| {
-        let special = less(*eight, 0x20) | equal(*eight, b'"') | equal(*eight, b'\\');
-        special == 0
-    });
-    let from = 8 * plain.count();
+    let is_plain = |eight: &[u8; 8]| {
+        let eight = u64::from_ne_bytes(*eight);
+        less(eight, 0x20) | equal(eight, b'"') | equal(eight, b'\\') == 0
+    };
+    let (eights, rest) = text.as_chunks();
+    let from = 8 * eights.iter().take_while(|eight| is_plain(eight)).count();
+    if from + rest.len() == text.len() && text.last_chunk().is_some_and(is_plain) {
+        return None;
+    }
     Some(from + text[from..].iter().position(|byte| is_special(*byte))?)
 }
 

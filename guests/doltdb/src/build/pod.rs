@@ -185,10 +185,8 @@ fn server(target: &Target, fences: bool, form: Form) -> Fields<'_> {
         "ports": ports(target),
         "volumeMounts": mounts,
         "resources": spec.resources.as_ref().map_or_else(default_resources, |resources| Json::from(&resources.0)),
-        "startupProbe": probes::startup(target),
-        "livenessProbe": probes::liveness(target),
-        "readinessProbe": probes::readiness(target),
     };
+    container.extend(probes::probes(target));
     if target.replication.enabled {
         container.set("lifecycle", object! { "preStop": object! { "exec": object! { "command": list!["/bin/sh", "-c", WITHDRAW] } } });
     }

@@ -2,8 +2,8 @@
 //!
 //! A startup probe asks often until the first answer, so that the others need not wait for a time that is usually too long.
 
-use crds::{ProbeTiming, names};
-use sdk::{Fields, list, object};
+use crds::{Probe, ProbeTiming, Probes, names};
+use sdk::{Fields, Json, list, object};
 
 use super::files::LISTENER_TLS_FOLDER;
 use crate::target::Target;
@@ -15,23 +15,27 @@ const STARTUP_BUDGET: i32 = 600;
 /// Seconds for an answer, where the user says nothing. The client alone takes most of one on a busy node.
 const TIMEOUT: i32 = 5;
 
-/// Asks until the first answer.
-pub(super) fn startup(target: &Target) -> Fields<'static> {
-    let liveness = target.spec.probes.as_ref().map(|probes| probes.liveness_probe.timing());
-    let delay = liveness.and_then(|timing| timing.initial_delay_seconds).unwrap_or_default();
-    let budget = delay.max(STARTUP_BUDGET);
+/// The server's probes, by its fields.
+pub(super) fn probes(target: &Target) -> [(&'static str, Fields<'static>); 3] {
+    let ask = ask(target);
+    let wanted = |of: fn(&Probes) -> &Probe| target.spec.probes.as_ref().map(|probes| of(probes).timing());
+    let liveness = wanted(|probes| &probes.liveness_probe);
+    let readiness = wanted(|probes| &probes.readiness_probe);
+    [
+        // Asks until the first answer.
+        ("startupProbe", probe(&ask, startup(liveness.and_then(|timing| timing.initial_delay_seconds)))),
+        // Restarts a server that no longer answers.
+        ("livenessProbe", probe(&ask, liveness.unwrap_or(every(10)))),
+        // Takes a server that does not answer out of the Services.
+        ("readinessProbe", probe(&ask, readiness.unwrap_or(every(5)))),
+    ]
+}
+
+/// As often as it takes a server to start that takes its time.
+fn startup(delay: Option<i32>) -> ProbeTiming {
+    let budget = delay.unwrap_or_default().max(STARTUP_BUDGET);
     let failures = budget / STARTUP_PERIOD + i32::from(budget % STARTUP_PERIOD > 0);
-    probe(target, ProbeTiming { failure_threshold: Some(failures), ..every(STARTUP_PERIOD) })
-}
-
-/// Restarts a server that no longer answers.
-pub(super) fn liveness(target: &Target) -> Fields<'static> {
-    probe(target, target.spec.probes.as_ref().map_or(every(10), |probes| probes.liveness_probe.timing()))
-}
-
-/// Takes a server that does not answer out of the Services.
-pub(super) fn readiness(target: &Target) -> Fields<'static> {
-    probe(target, target.spec.probes.as_ref().map_or(every(5), |probes| probes.readiness_probe.timing()))
+    ProbeTiming { failure_threshold: Some(failures), ..every(STARTUP_PERIOD) }
 }
 
 fn every(seconds: i32) -> ProbeTiming {
@@ -48,9 +52,9 @@ const NO_TLS: &str = "does not support TLS";
 /// What the client says of a certificate. One that has expired must not end its server: a restart makes it no better, unless it was renewed.
 const DISTRUST: &str = "failed to verify certificate";
 
-/// The password goes by the environment of the client, where no list of processes shows it. It is the one of the pod's start: where it has changed
-/// since then, the server says so, and that is an answer, too.
-fn probe(target: &Target, timing: ProbeTiming) -> Fields<'static> {
+/// The command that asks. The password goes by the environment of the client, where no list of processes shows it. It is the one of the pod's
+/// start: where it has changed since then, the server says so, and that is an answer, too.
+fn ask(target: &Target) -> Json<'static> {
     let port = target.spec.server.listener.port;
     let required = target.listener_tls.as_ref().is_some_and(|tls| tls.required);
     let (authority, host, tls) = if required {
@@ -65,13 +69,17 @@ fn probe(target: &Target, timing: ProbeTiming) -> Fields<'static> {
         None => format!("*'{REFUSED}'*"),
         Some(_) => [REFUSED, ONLY_BY_TLS, NO_TLS, DISTRUST].map(|answer| format!("*'{answer}'*")).join("|"),
     };
-    let ask = format!(
+    let script = format!(
         r#"if out=$(DOLT_CLI_PASSWORD="$DOLT_PASSWORD" {authority}dolt --host {host} -u "$DOLT_USERNAME" --port {port}{tls} sql -q 'select current_timestamp();' 2>&1); then exit 0; fi
 case $out in {answers}) ;; *) echo "$out"; exit 1 ;; esac
 "#
     );
+    list!["/bin/sh", "-c", script]
+}
+
+fn probe(ask: &Json<'static>, timing: ProbeTiming) -> Fields<'static> {
     let mut probe = object! {
-        "exec": object! { "command": list!["/bin/sh", "-c", ask] },
+        "exec": object! { "command": ask.clone() },
         "timeoutSeconds": timing.timeout_seconds.unwrap_or(TIMEOUT),
     };
     let optional = [
