@@ -18,7 +18,6 @@ mod read;
 mod statement;
 #[cfg(feature = "testkit")]
 pub mod testkit;
-mod text;
 
 pub use answer::{AnswerError, Cell, RowsExt};
 pub use bindings::controller::reconciler::types::*;
@@ -27,13 +26,12 @@ pub use describe::kind;
 pub use imports::Imports;
 #[cfg(target_arch = "wasm32")]
 pub use imports::set_panic_hook;
-pub use manifest::{Fields, Json};
+pub use manifest::{Fields, Json, escape};
 pub use object::{Owner, Owners, Typed, owner_reference, reference};
 pub use read::Selector;
 #[doc(hidden)]
 pub use statement::check_placeholders;
 pub use statement::{compose, ident, secret, value};
-pub use text::escape;
 
 /// How grave a line of the log is.
 pub use bindings::controller::reconciler::log::Level;

@@ -4,7 +4,7 @@
 
 use std::{cell::OnceCell, collections::BTreeMap, fmt::Write};
 
-use crds::names;
+use crds::{UpdateStrategy, names};
 use sdk::{Fields, object};
 use sha2::{Digest, Sha256};
 
@@ -48,14 +48,21 @@ pub(super) fn count(target: &Target, observed: &Observed) -> i32 {
 
 /// Whether the files in the ConfigMap have this hash, all or without some of servers that are going away.
 pub(super) fn may_have(hash: &str, target: &Target, observed: &Observed) -> bool {
-    let hashes = observed.config_hashes.get_or_init(|| vec![OnceCell::new(); usize::try_from(count(target, observed)).unwrap_or_default()]);
-    // That of all is nearly always the one.
-    hashes.iter().enumerate().rev().any(|(others, there)| there.get_or_init(|| hash_of_first(others + 1, target, observed)) == hash)
+    let servers = hashes_there(target, observed).len();
+    (1..=servers).rev().any(|servers| hash_there(servers, target, observed) == hash)
 }
 
-fn hash_of_first(servers: usize, target: &Target, observed: &Observed) -> String {
-    let file = |ordinal| observed.config.as_ref()?.get_key_value(&names::config_key(target.name(), ordinal));
-    hash((0..).take(servers).filter_map(file).collect::<BTreeMap<_, _>>())
+/// Room for the hashes of the files in the ConfigMap: of the first of them, of the first two and so on.
+fn hashes_there<'a>(target: &Target, observed: &'a Observed) -> &'a [OnceCell<String>] {
+    observed.config_hashes.get_or_init(|| vec![OnceCell::new(); usize::try_from(count(target, observed)).unwrap_or_default()])
+}
+
+/// The hash of the first files in the ConfigMap.
+fn hash_there<'a>(servers: usize, target: &Target, observed: &'a Observed) -> &'a str {
+    hashes_there(target, observed)[servers - 1].get_or_init(|| {
+        let file = |ordinal| observed.config.as_ref()?.get_key_value(&names::config_key(target.name(), ordinal));
+        hash((0..).take(servers).filter_map(file).collect::<BTreeMap<_, _>>())
+    })
 }
 
 /// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.
@@ -74,8 +81,17 @@ pub(super) fn config_map<'a>(target: &'a Target, observed: &'a Observed, config:
     }
 }
 
-/// The value of the annotation by which a change of the files reaches the pods.
-pub(super) fn hash<'a>(config: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+/// The value of the annotation by which a change of the files reaches the pods, if it is to.
+pub(super) fn noted(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Option<String> {
+    if target.spec.update_strategy == UpdateStrategy::Never || config.is_empty() {
+        return None;
+    }
+    // Nearly always they are those that are there.
+    let is_there = observed.config.as_ref() == Some(config);
+    Some(if is_there { hash_there(config.len(), target, observed).to_owned() } else { hash(config) })
+}
+
+fn hash<'a>(config: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let mut hasher = Sha256::new();
     for (key, value) in config {
         for part in [key, "=", value, ";"] {

@@ -1,14 +1,11 @@
 //! The pods: an init container that prepares the volume, and the server.
 
-use std::collections::BTreeMap;
-
-use crds::{UpdateStrategy, names};
+use crds::names;
 use sdk::{Fields, Json, list, object};
 use serde_json::Value;
 
 use super::{
     annotations,
-    config::hash,
     env::{env, literal},
     fence, files,
     form::Form,
@@ -68,16 +65,16 @@ fi
 const WITHDRAW: &str = "sleep 5";
 
 /// The template of the pods. Of the DoltDB's own labels and annotations it has none: a change of them would restart the servers.
-pub(super) fn template<'a>(target: &'a Target, restored: bool, config: &BTreeMap<String, String>, form: Form) -> Json<'a> {
+///
+/// `config` is the hash of the servers' configuration, where a change of it is to restart them.
+pub(super) fn template<'a>(target: &'a Target, restored: bool, config: Option<&'a str>, form: Form) -> Json<'a> {
     let spec = &target.spec;
     let fences = form != Form::Plain && target.replication.enabled;
     let mut annotations = annotations(target);
     annotations.extend(fences.then(fence::annotation));
     annotations.extend(target.listener_tls.as_ref().map(|tls| (names::ANNOTATION_LISTENER_TLS, tls.annotation())));
     annotations.extend(texts(&spec.pod_annotations));
-    if spec.update_strategy != UpdateStrategy::Never && !config.is_empty() {
-        annotations.set(names::ANNOTATION_CONFIG_HASH, hash(config));
-    }
+    annotations.extend(config.map(|hash| (names::ANNOTATION_CONFIG_HASH, hash)));
     let mut volumes =
         vec![Json::from(object! { "name": "dolt-config", "configMap": object! { "name": names::config_map(target.name()) } })];
     volumes.extend(files::volumes(target, form));

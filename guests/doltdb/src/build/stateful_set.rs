@@ -6,14 +6,15 @@ use crds::{UpdateStrategy, names};
 use sdk::{Fields, Json, list, object};
 
 use super::{
-    amount, annotations,
+    amount, annotations, config,
     form::{self, Template},
     metadata, pod, selector, versioned,
 };
 use crate::{observe::Observed, target::Target};
 
 pub(super) fn template(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Template {
-    form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config, form))
+    let config = config::noted(target, observed, config);
+    form::template(observed, |form| pod::template(target, observed.restore.from.is_some(), config.as_deref(), form))
 }
 
 pub(super) fn stateful_set<'a>(target: &'a Target, observed: &'a Observed, replicas: i32, template: &'a Template) -> Fields<'a> {
