@@ -17,6 +17,8 @@ use crate::{
 pub struct Summary {
     /// How many there were.
     pub runs: usize,
+    /// How many were played: those, and the ones without faults with which some of them were compared.
+    pub played: usize,
     /// How often a reconciler decided in them.
     pub reconciles: usize,
     /// How long they took.
@@ -35,7 +37,22 @@ impl Summary {
     /// How fast it was.
     pub fn rate(&self) -> String {
         let each = |count: usize| count as f64 / self.took.as_secs_f64().max(1e-9) / self.threads.max(1) as f64;
-        format!("{:.0} runs and {:.0} reconciles a second and core", each(self.runs), each(self.reconciles))
+        format!("{:.0} runs and {:.0} reconciles a second and core", each(self.played), each(self.reconciles))
+    }
+
+    /// Both together, without their failures.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self {
+            runs: self.runs + other.runs,
+            played: self.played + other.played,
+            reconciles: self.reconciles + other.reconciles,
+            took: self.took + other.took,
+            threads: self.threads.max(other.threads),
+            failures: Vec::new(),
+            longest_gap: self.longest_gap.max(other.longest_gap),
+            most_rounds: self.most_rounds.max(other.most_rounds),
+        }
     }
 }
 
@@ -82,15 +99,16 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
         let mut found = Vec::new();
-        let (mut longest_gap, mut most_rounds, mut reconciles) = (0, 0, 0);
+        let (mut longest_gap, mut most_rounds, mut reconciles, mut played) = (0, 0, 0, 0);
         while let Some((at, schedule)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, schedules.get(at)?))) {
             let outcome = run(schedule, options);
             longest_gap = longest_gap.max(outcome.longest_gap);
             most_rounds = most_rounds.max(outcome.most_rounds);
             reconciles += outcome.reconciles;
+            played += outcome.played;
             found.extend(outcome.violation.map(|violation| (at, schedule.clone(), violation)));
         }
-        (found, longest_gap, most_rounds, reconciles)
+        (found, longest_gap, most_rounds, reconciles, played)
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -100,12 +118,13 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     failures.sort_by_key(|(at, ..)| *at);
     Summary {
         runs: schedules.len(),
-        reconciles: parts.iter().map(|(.., reconciles)| reconciles).sum(),
+        played: parts.iter().map(|(.., played)| played).sum(),
+        reconciles: parts.iter().map(|(_, _, _, reconciles, _)| reconciles).sum(),
         took: begun.elapsed(),
         threads,
         failures: failures.into_iter().map(|(_, schedule, violation)| (schedule, violation)).collect(),
         longest_gap: parts.iter().map(|(_, gap, ..)| *gap).max().unwrap_or_default(),
-        most_rounds: parts.iter().map(|(_, _, rounds, _)| *rounds).max().unwrap_or_default(),
+        most_rounds: parts.iter().map(|(_, _, rounds, ..)| *rounds).max().unwrap_or_default(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use host::{
     cluster::Change,
-    controller::{Controller, Decide, Shared, Wake, follow},
+    controller::{Controller, Decide, Journals, Shared, Wake, follow},
     gateway::SharedGateway,
     metrics::Metrics,
     settings::{Limits, Reconciler},
@@ -105,7 +105,8 @@ impl Host {
         let shared = Shared {
             world,
             index: Arc::default(),
-            journals: Arc::default(),
+            // Nobody reads them here.
+            journals: Arc::new(Journals::of_last(1)),
             limits: Limits::default(),
             metrics: configuration.metrics.clone(),
         };

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let scenarios = if arguments.scenario.is_empty() { Scenario::all() } else { &arguments.scenario };
     if let Some(file) = &arguments.case {
         return match read(file) {
-            Ok(schedule) => show(&[schedule], &arguments, &options),
+            Ok(schedule) => code(&show(&[schedule], &arguments, &options)),
             Err(why) => {
                 eprintln!("error: {}: {why}", file.display());
                 ExitCode::FAILURE
@@ -58,9 +58,9 @@ fn main() -> ExitCode {
         };
     }
     if arguments.each_field {
-        return show(&each_field(), &arguments, &options);
+        return code(&show(&each_field(), &arguments, &options));
     }
-    let mut code = ExitCode::SUCCESS;
+    let (mut all, mut failed) = (Summary::default(), 0);
     for scenario in scenarios {
         let schedules: Vec<Schedule> = match arguments.random {
             Some(seeds) => (arguments.seed..arguments.seed + seeds).map(|seed| Schedule::random(*scenario, seed)).collect(),
@@ -68,11 +68,18 @@ fn main() -> ExitCode {
             None if arguments.each_effect => each_effect(*scenario, arguments.seed, &options),
             None => vec![Schedule::quiet(*scenario, arguments.seed)],
         };
-        if show(&schedules, &arguments, &options) != ExitCode::SUCCESS {
-            code = ExitCode::FAILURE;
-        }
+        let summary = show(&schedules, &arguments, &options);
+        failed += summary.failures.len();
+        all = all.with(&summary);
     }
-    code
+    if scenarios.len() > 1 {
+        println!("all: {} runs in {:.1} s ({}), {failed} failed", all.runs, all.took.as_secs_f64(), all.rate());
+    }
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn code(summary: &Summary) -> ExitCode {
+    if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn read(file: &PathBuf) -> Result<Schedule, String> {
@@ -80,7 +87,7 @@ fn read(file: &PathBuf) -> Result<Schedule, String> {
     serde_saphyr::from_str(&text).map_err(|error| error.to_string())
 }
 
-fn show(schedules: &[Schedule], arguments: &Arguments, options: &Options) -> ExitCode {
+fn show(schedules: &[Schedule], arguments: &Arguments, options: &Options) -> Summary {
     if let ([schedule], true) = (schedules, arguments.trace) {
         run(schedule, &Options { trace: true, ..*options }).trace.iter().for_each(|line| println!("{line}"));
     }
@@ -101,5 +108,5 @@ fn show(schedules: &[Schedule], arguments: &Arguments, options: &Options) -> Exi
             run(&smallest, &Options { trace: true, ..*options }).trace.iter().for_each(|line| println!("{line}"));
         }
     }
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    summary
 }

@@ -20,8 +20,8 @@ use host::{
     runtime::CallError,
 };
 use sdk::{
-    Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, TaskState,
-    Timestamp, World,
+    Application, Effect, Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
+    TaskState, Timestamp, World,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -42,6 +42,23 @@ pub(crate) struct Native {
 pub(crate) fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
     let bytes = postcard::to_stdvec(value).expect("records of the contract serialise");
     postcard::from_bytes(&bytes).expect("both sides of the contract have the same fields in the same order")
+}
+
+/// A plan on its way to the host. Bodies are long, and not copied.
+fn carried(plan: Plan) -> contract::Plan {
+    let effect = |effect: Effect| match effect {
+        Effect::Apply(Application { object, uid, body }) => {
+            contract::Effect::Apply(contract::Application { object: cross(&object), uid, body })
+        }
+        Effect::Status(status) => contract::Effect::Status(status),
+        other => cross(&other),
+    };
+    contract::Plan { effects: plan.effects.into_iter().map(effect).collect(), events: cross(&plan.events), next: cross(&plan.next) }
+}
+
+/// An object on its way to a reconciler.
+fn shown(contract::Object { header, body }: contract::Object) -> Object {
+    Object { header: cross(&header), body }
 }
 
 /// Whoever decides in a slot, until another one is promoted. A round goes on with the one it began with.
@@ -82,7 +99,7 @@ impl Decide for Native {
         loop {
             match call.go_on(std::mem::take(&mut answers)) {
                 Ok(CoroutineResult::Yield(queries)) => answers = gateway.query(subject, &queries).await,
-                Ok(CoroutineResult::Return(decided)) => return Ok(cross(&decided)),
+                Ok(CoroutineResult::Return(decided)) => return Ok(decided.map(carried).map_err(|failure| cross(&failure))),
                 Err(panic) => {
                     let text = panic.downcast_ref::<String>().cloned();
                     let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
@@ -161,11 +178,14 @@ const AT_ONCE: &str = "only databases take time";
 impl World for Inside<'_> {
     fn get(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Object>, ReadError> {
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        cross(&self.gateway.get(&self.subject, &cross(object), &fields).now_or_never().expect(AT_ONCE))
+        let answer = self.gateway.get(&self.subject, &cross(object), &fields).now_or_never().expect(AT_ONCE);
+        answer.map(|found| found.map(shown)).map_err(|error| cross(&error))
     }
 
     fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
-        cross(&self.gateway.select(&self.subject, &cross(selection)).now_or_never().expect(AT_ONCE))
+        let answer = self.gateway.select(&self.subject, &cross(selection)).now_or_never().expect(AT_ONCE);
+        let page = |contract::Page { objects, next }| Page { objects: objects.into_iter().map(shown).collect(), next };
+        answer.map(page).map_err(|error| cross(&error))
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {

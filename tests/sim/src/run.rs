@@ -42,8 +42,10 @@ pub struct Outcome {
     pub acknowledged: usize,
     /// The longest time without an acknowledged write, in virtual milliseconds.
     pub longest_gap: u64,
-    /// How often a reconciler decided.
+    /// How often a reconciler decided, also in the run that it was compared with, if that was played for it.
     pub reconciles: usize,
+    /// How many runs were played: this one, and perhaps the other.
+    pub played: usize,
     /// The most rounds in a minute.
     pub most_rounds: usize,
     /// What happened, if it was kept.
@@ -53,14 +55,15 @@ pub struct Outcome {
 /// Plays a schedule.
 pub fn run(schedule: &Schedule, options: &Options) -> Outcome {
     let mut world = to_the_end(schedule, options);
-    let churn = world.needless_churn(schedule, options);
+    let (churn, compared) = world.needless_churn(schedule, options);
     world.oracle.violation = world.oracle.violation.or(churn);
     Outcome {
         effects: world.faults.effects,
         time: world.now,
         acknowledged: world.client.acknowledged.len(),
         longest_gap: world.client.longest_gap,
-        reconciles: world.reconciles,
+        reconciles: world.reconciles + compared.unwrap_or_default(),
+        played: 1 + usize::from(compared.is_some()),
         most_rounds: world.most_rounds(),
         violation: world.oracle.violation,
         trace: world.trace.unwrap_or_default(),

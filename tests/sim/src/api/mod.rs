@@ -289,7 +289,8 @@ impl Api {
             return false;
         }
         self.version += 1;
-        self.orphans |= before.as_ref().is_none_or(|before| before.body["metadata"]["ownerReferences"] != body["metadata"]["ownerReferences"]);
+        self.orphans |=
+            before.as_ref().is_none_or(|before| before.body["metadata"]["ownerReferences"] != body["metadata"]["ownerReferences"]);
         if before.is_none() {
             self.uids += 1;
             body["metadata"]["uid"] = format!("uid-{}", self.uids).into();

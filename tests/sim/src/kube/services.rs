@@ -14,13 +14,13 @@ impl World {
             let mut conditions = pod.body["status"]["conditions"].as_array().into_iter().flatten();
             !pod.header.deleting && conditions.any(|c| c["type"] == "Ready" && c["status"] == "True")
         };
-        let ready: Vec<_> =
-            self.api.all("Pod").filter(|(_, pod)| is_ready(pod)).map(|(_, pod)| (&pod.header, labels(&pod.body))).collect();
+        let ready: Vec<_> = self.api.all("Pod").filter(|(_, pod)| is_ready(pod)).map(|(_, pod)| (&pod.header, labels(&pod.body))).collect();
         let mut endpoints = BTreeMap::new();
         for (key, service) in self.api.all("Service") {
             let Some(selector) = service.body["spec"]["selector"].as_object() else { continue };
             let pods = ready.iter().filter(|(header, labels)| {
-                header.namespace == key.namespace && selector.iter().all(|(name, value)| labels.get(name.as_str()).copied() == value.as_str())
+                header.namespace == key.namespace
+                    && selector.iter().all(|(name, value)| labels.get(name.as_str()).copied() == value.as_str())
             });
             endpoints.insert(key.name.clone(), pods.map(|(header, _)| header.name.clone()).collect());
         }

@@ -64,27 +64,29 @@ impl Trouble {
 }
 
 impl World {
-    /// What there was more of than in the same run without faults.
-    pub(crate) fn needless_churn(&self, schedule: &Schedule, options: &Options) -> Option<Violation> {
+    /// What there was more of than in the same run without faults, and how often a reconciler decided in that one, if it was played for this.
+    pub(crate) fn needless_churn(&self, schedule: &Schedule, options: &Options) -> (Option<Violation>, Option<usize>) {
         let disturbed = !schedule.faults.is_empty() && schedule.faults.iter().all(|fault| fault.what.is_of_the_operator());
         if !disturbed || schedule.scenario.has_times() || options.mutant.is_some() || self.oracle.violation.is_some() {
-            return None;
+            return (None, None);
         }
-        let message = self.oracle.churn.beyond(&without_faults(schedule))?;
-        Some(Violation { oracle: "no-more-than-without", message })
+        let (churn, played) = without_faults(schedule);
+        let violation = self.oracle.churn.beyond(&churn).map(|message| Violation { oracle: "no-more-than-without", message });
+        (violation, played)
     }
 }
 
 /// What comes and goes where nothing goes wrong. Played once for each scenario and seed.
-fn without_faults(schedule: &Schedule) -> Arc<Churn> {
+fn without_faults(schedule: &Schedule) -> (Arc<Churn>, Option<usize>) {
     type Known = BTreeMap<(Scenario, u64), Arc<Churn>>;
     static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
     let known = KNOWN.get_or_init(Mutex::default);
     let place = (schedule.scenario, schedule.seed);
     if let Some(churn) = known.lock().unwrap_or_else(PoisonError::into_inner).get(&place) {
-        return churn.clone();
+        return (churn.clone(), None);
     }
-    let churn = Arc::new(to_the_end(&Schedule::quiet(schedule.scenario, schedule.seed), &Options::default()).oracle.churn);
+    let world = to_the_end(&Schedule::quiet(schedule.scenario, schedule.seed), &Options::default());
+    let churn = Arc::new(world.oracle.churn);
     known.lock().unwrap_or_else(PoisonError::into_inner).insert(place, churn.clone());
-    churn
+    (churn, Some(world.reconciles))
 }
