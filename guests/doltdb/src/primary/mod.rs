@@ -22,7 +22,7 @@ mod transition;
 
 use std::time::Duration;
 
-use dolt::{WRITE_DEADLINE, role_statement};
+use dolt::role_statement;
 use sdk::{Execution, Guard, Header, Outcome, Severity, Timestamp, Value, Verdict, World, sql, value};
 
 pub(crate) use failover::FENCE_GRACE;
@@ -42,6 +42,9 @@ use crate::{
 
 /// How long a server gets to step down: Dolt itself waits up to 10 s for its standbys.
 const STEP_DOWN_DEADLINE: u64 = 13_000;
+/// How long it may take to tell a server that it is primary, in milliseconds. What was decided is old then: the one that was lost may be back, and
+/// have sent others what nobody else had.
+const PROMOTION_DEADLINE: u64 = 3_000;
 
 /// What is known when a step is decided.
 pub(crate) struct Situation<'a> {
@@ -212,7 +215,7 @@ impl Situation<'_> {
             database: None,
             guard: Some(self.server(ordinal)?.guard(last_sign(self, transition))),
             statements: vec![sql!("CALL DOLT_ASSUME_CLUSTER_ROLE(?, ?)", value("primary"), value(epoch))],
-            deadline: WRITE_DEADLINE,
+            deadline: PROMOTION_DEADLINE,
         };
         Some(Act::Promote { execution: Box::new(execution), epoch })
     }
