@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     oracle::Violation,
-    run::{Options, run},
+    run::{Options, Outcome, run},
     scenario::Scenario,
     schedule::{Fault, Moment, Schedule, Trouble},
 };
@@ -98,33 +98,36 @@ pub fn explore(schedules: &[Schedule], options: &Options) -> Summary {
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let work = || {
-        let mut found = Vec::new();
-        let (mut longest_gap, mut most_rounds, mut reconciles, mut played) = (0, 0, 0, 0);
+        let (mut found, mut all) = (Vec::new(), Summary::default());
         while let Some((at, schedule)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, schedules.get(at)?))) {
             let outcome = run(schedule, options);
-            longest_gap = longest_gap.max(outcome.longest_gap);
-            most_rounds = most_rounds.max(outcome.most_rounds);
-            reconciles += outcome.reconciles;
-            played += outcome.played;
+            all = all.with(&outcome.summary());
             found.extend(outcome.violation.map(|violation| (at, schedule.clone(), violation)));
         }
-        (found, longest_gap, most_rounds, reconciles, played)
+        (found, all)
     };
     let parts: Vec<_> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().expect("a run that panics is a mistake of the simulator")).collect()
     });
-    let mut failures: Vec<_> = parts.iter().flat_map(|(found, ..)| found.clone()).collect();
+    let all = parts.iter().fold(Summary::default(), |all, (_, part)| all.with(part));
+    let mut failures: Vec<_> = parts.into_iter().flat_map(|(found, _)| found).collect();
     failures.sort_by_key(|(at, ..)| *at);
-    Summary {
-        runs: schedules.len(),
-        played: parts.iter().map(|(.., played)| played).sum(),
-        reconciles: parts.iter().map(|(_, _, _, reconciles, _)| reconciles).sum(),
-        took: begun.elapsed(),
-        threads,
-        failures: failures.into_iter().map(|(_, schedule, violation)| (schedule, violation)).collect(),
-        longest_gap: parts.iter().map(|(_, gap, ..)| *gap).max().unwrap_or_default(),
-        most_rounds: parts.iter().map(|(_, _, rounds, ..)| *rounds).max().unwrap_or_default(),
+    let failures = failures.into_iter().map(|(_, schedule, violation)| (schedule, violation)).collect();
+    Summary { took: begun.elapsed(), threads, failures, ..all }
+}
+
+impl Outcome {
+    /// One run.
+    fn summary(&self) -> Summary {
+        Summary {
+            runs: 1,
+            played: self.played,
+            reconciles: self.reconciles,
+            longest_gap: self.longest_gap,
+            most_rounds: self.most_rounds,
+            ..Summary::default()
+        }
     }
 }
 
