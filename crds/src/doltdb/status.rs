@@ -38,7 +38,7 @@ pub struct DoltDBStatus {
     /// VolumeSnapshot that the volumes were filled from when this DoltDB was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restored_from: Option<String>,
-    /// A change of the primary that is under way. It is written before the first thing is done for it.
+    /// A change of the primary that is under way, or that waits while nobody leads. It is written before the first thing is done for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
     /// Standbys that had all but the very last data of the primary when it was last asked. Only these may take over without it.

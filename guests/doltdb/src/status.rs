@@ -10,7 +10,7 @@ use crate::{
     changes,
     form::{FIRST, Form},
     observe::{Observed, StatefulSet},
-    primary::{COUNTED, Reason, Step, content::same},
+    primary::{COUNTED, Reason, Step, Transition, content::same},
     roles::{Leadership, knows},
     server::Progress,
     target::Target,
@@ -234,7 +234,10 @@ pub(crate) fn remember(
         return;
     }
     let before = &target.status;
-    status.transition = step.transition.as_ref().map(|transition| transition.written(target));
+    // As long as nobody leads, whoever was told to become primary may be it, and be away.
+    let told = Transition::of(target)
+        .filter(|told| told.reason != Reason::ReplicationOn && !matches!(leadership, Leadership::One(_)) && step.transition.is_none());
+    status.transition = step.transition.as_ref().or(told.as_ref()).map(|transition| transition.written(target));
     if let Some(transition) = step.transition.as_ref().filter(|transition| transition.reason != Reason::ReplicationOn) {
         let phase = if transition.reason == Reason::Failover { "FailingOver" } else { "SwitchingOver" };
         status.phase = Some(phase.to_owned());

@@ -1,5 +1,8 @@
 //! The comparison that decides whether an execution goes ahead.
 
+use std::time::Duration;
+
+use super::GUARD_HOLDS;
 use crate::contract::Value;
 
 /// Whether the first row is the expected one.
@@ -12,6 +15,17 @@ pub(super) fn check(found: Option<&[Value]>, expected: &[Value]) -> Result<(), S
         Some(found) if found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| same(f, e)) => Ok(()),
         Some(found) => Err(format!("the guard found {} where {} was expected", list(found), list(expected))),
     }
+}
+
+/// Whether an answer is young enough to act on, by the time since it was asked for.
+///
+/// # Errors
+/// How long it took.
+pub(super) fn check_age(age: Duration) -> Result<(), String> {
+    if age <= GUARD_HOLDS {
+        return Ok(());
+    }
+    Err(format!("the guard was asked {} ms ago, and its answer holds for {} ms", age.as_millis(), GUARD_HOLDS.as_millis()))
 }
 
 /// Servers differ in the signedness of what they count and in the character set of what they name: integers are equal by number, texts and

@@ -84,16 +84,20 @@ pub struct SecretError {
 /// An execution did not happen, or not to its end.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ExecuteError {
-    /// The guard's first row is not what was expected: no statement was sent.
+    /// The guard's first row is not what was expected, or came late: no statement was sent.
     #[error("{message}")]
     Guard {
-        /// What was found and what was expected.
+        /// What was found and what was expected, or how long it took.
         message: String,
     },
     /// Everything else.
     #[error("{}", .0.message)]
     Sql(SqlError),
 }
+
+/// For how long a guard's answer holds, from when it was asked. A server that is slower, or a process that stood still since, may have
+/// missed that another one has become primary.
+pub const GUARD_HOLDS: Duration = Duration::from_secs(1);
 
 /// What a query may use, whatever it asks for.
 #[derive(Debug, Clone)]
@@ -150,13 +154,16 @@ impl Sql {
         Self { fence, ..self }
     }
 
-    /// Whether the first statement may be sent: the guard holds, and so does the fence after that.
+    /// Whether the first statement may be sent: the guard holds, still does, and so does the fence after that.
     async fn may_write(&self, address: &Address, session: &mut Session, guard: Option<(&Guard, &Sealed)>) -> Result<(), ExecuteError> {
         let failed = |failure: Failure| ExecuteError::Sql(failure.at(address));
         if let Some((guard, question)) = guard {
+            let asked = Instant::now();
             let mut budget = Budget { rows: self.limits.rows, bytes: self.limits.bytes };
             let found = session.first_row(question, &mut budget).await.map_err(|failure| failed(failure.of("guard")))?;
-            guard::check(found.as_deref(), &guard.expected).map_err(|m| ExecuteError::Guard { message: format!("{address}: {m}") })?;
+            let refused = |message: String| ExecuteError::Guard { message: format!("{address}: {message}") };
+            guard::check(found.as_deref(), &guard.expected).map_err(refused)?;
+            guard::check_age(asked.elapsed()).map_err(refused)?;
         }
         if (self.fence)() { Ok(()) } else { Err(failed(Failure::new(SqlErrorKind::Denied, "this process does not lead any more"))) }
     }

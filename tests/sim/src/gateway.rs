@@ -18,7 +18,7 @@ use host::{
     },
     gateway::{Applied, Effects, Gateway, ObjectKey, Subject, replace},
     leader::Leadership,
-    sql::ExecuteError,
+    sql::{ExecuteError, GUARD_HOLDS},
     tasks::{Tasks, Work},
 };
 use tokio::{
@@ -334,6 +334,7 @@ impl Statements {
             }
             failed(error)
         })?;
+        let asked = Instant::now();
         if let Some(Guard { statement, expected }) = &execution.guard {
             let rows = self.run(endpoint, &mut session, statement, until).await.map_err(failed)?;
             let found = rows.rows.first().cloned().unwrap_or_default();
@@ -345,6 +346,10 @@ impl Statements {
         }
         // Of a process that stands still the guard has been asked, and its time comes to an end no sooner than it has looked for the answer.
         let mut until = until + self.late(true).await;
+        if execution.guard.is_some() && asked.elapsed() > GUARD_HOLDS {
+            let message = format!("{}:{}: the guard was asked {} ms ago", endpoint.host, endpoint.port, asked.elapsed().as_millis());
+            return Err(ExecuteError::Guard { message });
+        }
         // It ends, and sends nothing more.
         if !self.leadership.is_held() {
             std::future::pending::<()>().await;

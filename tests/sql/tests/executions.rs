@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use host::{
-    contract::{Guard, SqlErrorKind, Value},
-    sql::{ExecuteError, Sql, SqlLimits},
+    contract::{Argument, Guard, SqlErrorKind, Value},
+    sql::{ExecuteError, GUARD_HOLDS, Sql, SqlLimits},
 };
 use sql_tests::{Room, Server, endpoint, execution, name, query, secret, sql, text};
 
@@ -150,5 +150,17 @@ async fn who_leads_no_more_sends_no_statement_after_the_guard() {
     writes.guard = Some(Guard { statement: sql("SELECT 1", []), expected: vec![Value::Signed(1)] });
     let error = fenced.execute(&writes).await.expect_err("it may not write");
     assert!(asked.load(Ordering::Relaxed) && error.to_string().contains("does not lead any more"), "{error}");
+    assert!(!exists(&room, &server, "late").await);
+}
+
+#[tokio::test]
+async fn a_guard_whose_answer_is_old_does_not_count() {
+    let server = Server::start().await;
+    let room = Room::new();
+    let mut writes = execution(server.port, vec![sql("CREATE DATABASE late", [])]);
+    let slow = sql("SELECT SLEEP(?)", [Argument::Value(Value::Double(GUARD_HOLDS.as_secs_f64() + 0.2))]);
+    writes.guard = Some(Guard { statement: slow, expected: vec![Value::Signed(0)] });
+    let result = room.sql.execute(&writes).await;
+    assert!(matches!(&result, Err(ExecuteError::Guard { message }) if message.contains("holds for 1000 ms")), "{result:?}");
     assert!(!exists(&room, &server, "late").await);
 }
