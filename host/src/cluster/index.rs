@@ -11,36 +11,40 @@ use crate::{
 /// A reconciled object: the reconciler's slot and the object.
 pub type Target = (String, ObjectKey);
 
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
+
 /// What each target has read and applied in its last reconcile.
 #[derive(Default)]
 pub struct Index {
-    objects: HashMap<ObjectKey, HashSet<Target>>,
-    selections: HashMap<(String, String), HashMap<Target, Vec<Selection>>>,
-    reads: HashMap<Target, Reads>,
+    objects: Map<ObjectKey, Set<Target>>,
+    selections: Map<(String, String), Map<Target, Vec<Selection>>>,
+    noted: Map<Target, Noted>,
 }
 
 #[derive(Default)]
-struct Reads {
-    objects: Vec<ObjectKey>,
-    kinds: HashSet<(String, String)>,
+struct Noted {
+    reads: Reads,
+    applied: Vec<ObjectKey>,
 }
 
-impl Index {
-    /// Replaces what a target has read.
-    pub fn record(&mut self, target: &Target, reads: &[Read]) {
-        self.forget(target);
-        let mut noted = Reads::default();
+/// What is read, by name and by selection.
+#[derive(Default, PartialEq)]
+struct Reads {
+    objects: Vec<ObjectKey>,
+    selections: Vec<Selection>,
+}
+
+impl Reads {
+    fn of(reads: &[Read]) -> Self {
+        let mut of = Self::default();
         for read in reads {
             match &read.question {
-                Question::Get { object, .. } => noted.objects.push(object.into()),
-                Question::Secret { namespace, name } => noted.objects.push(secret(namespace, name)),
-                Question::Select(selection) => {
-                    let kind = (selection.kind.api_version.clone(), selection.kind.kind.clone());
-                    self.selections.entry(kind.clone()).or_default().entry(target.clone()).or_default().push(selection.clone());
-                    noted.kinds.insert(kind);
-                }
+                Question::Get { object, .. } => of.objects.push(object.into()),
+                Question::Secret { namespace, name } => of.objects.push(secret(namespace, name)),
+                Question::Select(selection) => of.selections.push(selection.clone()),
                 // The server of a query tells nobody of a change; the Secrets of its account and its authority do.
-                Question::Query(queries) => noted.objects.extend(queries.iter().flat_map(|query| {
+                Question::Query(queries) => of.objects.extend(queries.iter().flat_map(|query| {
                     let account = &query.endpoint.credentials;
                     let authority = query.endpoint.tls.as_ref().map(|tls| tls.secret.as_str());
                     authority.into_iter().chain([account.secret.as_str()]).map(|name| secret(&account.namespace, name))
@@ -49,34 +53,52 @@ impl Index {
                 Question::Tasks | Question::Now => {}
             }
         }
-        for object in &noted.objects {
+        of.objects.sort_unstable();
+        of.objects.dedup();
+        of
+    }
+}
+
+impl Index {
+    /// Replaces what a target has read and applied by what it has read now.
+    pub fn record(&mut self, target: &Target, reads: &[Read]) {
+        let reads = Reads::of(reads);
+        if let Some(noted) = self.noted.get_mut(target).filter(|noted| noted.reads == reads) {
+            for object in std::mem::take(&mut noted.applied) {
+                if reads.objects.binary_search(&object).is_err() {
+                    leave(&mut self.objects, &object, target);
+                }
+            }
+            return;
+        }
+        self.forget(target);
+        for object in &reads.objects {
             self.objects.entry(object.clone()).or_default().insert(target.clone());
         }
-        self.reads.insert(target.clone(), noted);
+        for selection in &reads.selections {
+            let of_kind = self.selections.entry(kind(selection)).or_default();
+            of_kind.entry(target.clone()).or_default().push(selection.clone());
+        }
+        self.noted.insert(target.clone(), Noted { reads, applied: Vec::new() });
     }
 
     /// Adds what a target found applied in the same reconcile.
     pub fn applied(&mut self, target: &Target, objects: impl IntoIterator<Item = ObjectKey>) {
-        let noted = self.reads.entry(target.clone()).or_default();
+        let noted = self.noted.entry(target.clone()).or_default();
         for object in objects {
             self.objects.entry(object.clone()).or_default().insert(target.clone());
-            noted.objects.push(object);
+            noted.applied.push(object);
         }
     }
 
     /// Removes a target.
     pub fn forget(&mut self, target: &Target) {
-        let Some(reads) = self.reads.remove(target) else { return };
-        for object in reads.objects {
-            if let Some(targets) = self.objects.get_mut(&object) {
-                targets.remove(target);
-                if targets.is_empty() {
-                    self.objects.remove(&object);
-                }
-            }
+        let Some(Noted { reads, applied }) = self.noted.remove(target) else { return };
+        for object in reads.objects.iter().chain(&applied) {
+            leave(&mut self.objects, object, target);
         }
-        for kind in reads.kinds {
-            if let Some(targets) = self.selections.get_mut(&kind) {
+        for selection in &reads.selections {
+            if let Some(targets) = self.selections.get_mut(&kind(selection)) {
                 targets.remove(target);
             }
         }
@@ -84,7 +106,7 @@ impl Index {
 
     /// The targets that a change concerns.
     pub fn concerned(&self, change: &Change) -> HashSet<Target> {
-        let mut concerned = self.objects.get(&change.object).cloned().unwrap_or_default();
+        let mut concerned: HashSet<Target> = self.objects.get(&change.object).into_iter().flatten().cloned().collect();
         let kind = (change.object.api_version.clone(), change.object.kind.clone());
         for (target, selections) in self.selections.get(&kind).into_iter().flatten() {
             let seen = |s: &Selection| {
@@ -97,6 +119,19 @@ impl Index {
         }
         concerned
     }
+}
+
+fn leave(objects: &mut Map<ObjectKey, Set<Target>>, object: &ObjectKey, target: &Target) {
+    if let Some(targets) = objects.get_mut(object) {
+        targets.remove(target);
+        if targets.is_empty() {
+            objects.remove(object);
+        }
+    }
+}
+
+fn kind(selection: &Selection) -> (String, String) {
+    (selection.kind.api_version.clone(), selection.kind.kind.clone())
 }
 
 fn secret(namespace: &str, name: &str) -> ObjectKey {
@@ -175,6 +210,18 @@ mod tests {
         }
         index.record(&target(), &[]);
         assert!(index.concerned(&changed("Service", "s", None, None)).is_empty());
+    }
+
+    #[test]
+    fn what_was_applied_before_the_same_reads_concerns_nobody() {
+        let mut index = Index::default();
+        for _ in 0..2 {
+            index.record(&target(), &[get("ConfigMap", "c")]);
+            assert!(index.concerned(&changed("Service", "s", None, None)).is_empty());
+            index.applied(&target(), [key("Service", "s"), key("ConfigMap", "c")]);
+        }
+        index.record(&target(), &[get("ConfigMap", "c")]);
+        assert_eq!(index.concerned(&changed("ConfigMap", "c", None, None)).len(), 1, "it is read, too");
     }
 
     #[test]

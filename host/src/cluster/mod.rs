@@ -12,7 +12,10 @@ mod selector;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,6 +55,32 @@ pub struct Change {
     pub labels: [Option<Vec<(String, String)>>; 2],
 }
 
+/// Where changes go to. They are counted, too.
+#[derive(Clone)]
+struct Changes {
+    told: mpsc::UnboundedSender<Change>,
+    count: Arc<AtomicU64>,
+}
+
+impl Changes {
+    fn new() -> (Self, mpsc::UnboundedReceiver<Change>) {
+        let (told, receiver) = mpsc::unbounded_channel();
+        (Self { told, count: Arc::default() }, receiver)
+    }
+
+    /// Tells of what can be read already. Whoever has counted before it was counted is told after that.
+    fn tell(&self, change: Change) {
+        self.count();
+        // Without a receiver the host is shutting down.
+        let _ = self.told.send(change);
+    }
+
+    /// Counts what concerns nobody by name: a watch has begun to know what there is.
+    fn count(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 /// Watches and cache.
 pub struct Cluster {
     client: Client,
@@ -60,7 +89,7 @@ pub struct Cluster {
     namespaces: Vec<String>,
     digest_key: DigestKey,
     scopes: Mutex<HashMap<ScopeKey, Arc<Scope>>>,
-    changes: mpsc::UnboundedSender<Change>,
+    changes: Changes,
 }
 
 impl Cluster {
@@ -71,7 +100,7 @@ impl Cluster {
         namespaces: Vec<String>,
         digest_key: DigestKey,
     ) -> (Self, mpsc::UnboundedReceiver<Change>) {
-        let (changes, receiver) = mpsc::unbounded_channel();
+        let (changes, receiver) = Changes::new();
         let kinds = kinds.into_iter().map(|r| ((r.api_version.clone(), r.kind.clone()), r)).collect();
         (Self { client, kinds, namespaces, digest_key, scopes: Mutex::default(), changes }, receiver)
     }
@@ -126,6 +155,11 @@ impl Cluster {
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         let reference = ObjectRef { api_version: "v1".into(), kind: "Secret".into(), namespace: namespace.into(), name: name.into() };
         Ok(self.stored(&reference).await?.map(|stored| secret::digests(&stored, &self.digest_key)))
+    }
+
+    /// How often anything has changed in the cache.
+    pub fn revision(&self) -> u64 {
+        self.changes.count.load(Ordering::SeqCst)
     }
 
     /// Starts to watch a kind in every namespace that this host watches, and waits for the first list.

@@ -1,7 +1,8 @@
 //! An object as the cache keeps it: the body pruned of what no reconciler decides by, the header taken out once.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 
+use foldhash::quality::FixedState;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
@@ -48,7 +49,7 @@ impl Stored {
 
     /// A digest of what an apply can change: everything but status and the server's bookkeeping.
     pub fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FixedState::default().build_hasher();
         if let Value::Object(fields) = &self.body {
             for (name, value) in fields.iter().filter(|(name, _)| *name != "status") {
                 name.hash(&mut hasher);
@@ -68,7 +69,7 @@ impl Stored {
 
     /// A digest of the status.
     pub fn status_fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FixedState::default().build_hasher();
         self.body.get("status").hash(&mut hasher);
         hasher.finish()
     }

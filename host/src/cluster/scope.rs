@@ -16,10 +16,10 @@ use kube::{
     core::ApiResource,
     runtime::{WatchStreamExt, watcher},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::{
-    Change,
+    Change, Changes,
     object::{Stored, from_dynamic},
 };
 use crate::{contract::ReadError, gateway::ObjectKey, settings::Resource};
@@ -75,12 +75,12 @@ pub(super) struct Scope {
     objects: Mutex<Objects>,
     /// Whether the first list is complete; before that, why not.
     state: watch::Sender<Result<(), String>>,
-    changes: mpsc::UnboundedSender<Change>,
+    changes: Changes,
 }
 
 impl Scope {
     /// Starts the watch. It goes on, with backoff, as long as the process lives.
-    pub(super) fn start(client: Client, kind: ApiResource, key: ScopeKey, changes: mpsc::UnboundedSender<Change>) -> Arc<Self> {
+    pub(super) fn start(client: Client, kind: ApiResource, key: ScopeKey, changes: Changes) -> Arc<Self> {
         let scope =
             Arc::new(Self { objects: Mutex::default(), state: watch::Sender::new(Err("the first list is not complete".into())), changes });
         let follower = scope.clone();
@@ -99,6 +99,7 @@ impl Scope {
                     Ok(watcher::Event::InitDone) => {
                         follower.replace(std::mem::take(&mut listed));
                         follower.state.send_modify(|state| *state = Ok(()));
+                        follower.changes.count();
                         tracing::debug!(kind = %key.kind, namespace = %key.namespace, objects = follower.len(), "watch is complete");
                     }
                     Ok(watcher::Event::Apply(object)) => follower.put(from_dynamic(object, &kind)),
@@ -168,7 +169,7 @@ impl Scope {
             objects.by_name.insert(name, Arc::new(stored));
             change
         };
-        self.tell(change);
+        self.changes.tell(change);
     }
 
     /// Takes in that an object is gone; a namesake stays.
@@ -183,7 +184,7 @@ impl Scope {
             }
         };
         if let Some(gone) = gone {
-            self.tell(Change { object: gone.key(), labels: [Some(gone.header.labels.clone()), None] });
+            self.changes.tell(Change { object: gone.key(), labels: [Some(gone.header.labels.clone()), None] });
         }
     }
 
@@ -196,18 +197,13 @@ impl Scope {
         listed.into_values().for_each(|stored| self.put(stored));
     }
 
-    fn tell(&self, change: Change) {
-        // Without a receiver the host is shutting down.
-        let _ = self.changes.send(change);
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Objects> {
         self.objects.lock().expect("no holder of the lock can panic")
     }
 
     #[cfg(test)]
-    fn unwatched() -> (Self, mpsc::UnboundedReceiver<Change>) {
-        let (changes, receiver) = mpsc::unbounded_channel();
+    fn unwatched() -> (Self, tokio::sync::mpsc::UnboundedReceiver<Change>) {
+        let (changes, receiver) = Changes::new();
         (Self { objects: Mutex::default(), state: watch::Sender::new(Ok(())), changes }, receiver)
     }
 }

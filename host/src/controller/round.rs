@@ -47,6 +47,7 @@ impl Controller {
     /// Reconciles an object once, or finds that there is nothing to reconcile.
     pub(super) async fn process(&self, key: &ObjectKey, wake: Wake) {
         let mut subject = Subject { reconciler: self.name.clone(), object: key.clone(), uid: String::new() };
+        let since = self.shared.world.revision();
         let object = match self.shared.world.get(&subject, &ObjectRef::from(key), &[]).await {
             Ok(Some(object)) => object,
             Ok(None) => {
@@ -92,7 +93,7 @@ impl Controller {
                 memory.failures = 0;
                 self.look_again(key, Some(&settled));
                 memory.settled = Some(*settled);
-                if !self.is_current(&subject, &memory, &decider).await {
+                if !self.is_current(&subject, since, &memory, &decider).await {
                     self.queue.wake(key, Wake::Run);
                 }
             }
@@ -180,11 +181,14 @@ impl Controller {
     async fn carry_out(&self, subject: &Subject, plan: &Plan, memory: &mut Memory) -> Option<Carried> {
         let mut changed = false;
         let mut applied = Vec::new();
+        let mut seen = None;
         for (at, effect) in plan.effects.iter().enumerate() {
-            if !self.is_there(subject).await {
+            let revision = self.shared.world.revision();
+            if (revision.is_none() || revision != seen) && !self.is_there(subject).await {
                 tracing::info!(object = %subject.object, "the object is gone; the rest of its plan is dropped");
                 return None;
             }
+            seen = revision;
             if let Effect::Apply(application) = effect {
                 // Before it is compared with what is wanted: what somebody else changes from then on is seen to be another.
                 applied.push((application.object.clone(), self.shared.world.fingerprint(&application.object).await));
@@ -254,8 +258,11 @@ impl Controller {
         true
     }
 
-    /// What changed between a read and the note that it was read has told nobody: it is looked at once more.
-    async fn is_current(&self, subject: &Subject, memory: &Memory, decider: &Decider) -> bool {
+    /// What changed between a read and the note that it was read has told nobody: it is looked at once more, where anything has changed `since`.
+    async fn is_current(&self, subject: &Subject, since: Option<u64>, memory: &Memory, decider: &Decider) -> bool {
+        if since.is_some() && since == self.shared.world.revision() {
+            return true;
+        }
         match self.shared.world.get(subject, &ObjectRef::from(&subject.object), &[]).await {
             Ok(Some(object)) => self.is_same(subject, &object, memory, Wake::Change, decider).await,
             _ => false,

@@ -94,6 +94,10 @@ impl Gateway for Live {
         self.cluster.stored(object).await.ok().flatten().map(|stored| stored.fingerprint())
     }
 
+    fn revision(&self) -> Option<u64> {
+        Some(self.cluster.revision())
+    }
+
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         self.sql.query_all(queries).await
     }

@@ -98,6 +98,12 @@ pub trait Gateway: Send + Sync + 'static {
         None
     }
 
+    /// A number that is another one as soon as anything is that `get`, `select`, `secret` or `fingerprint` may tell of; none where that is not
+    /// counted.
+    fn revision(&self) -> Option<u64> {
+        None
+    }
+
     /// All queries at once; answers in the order of the questions.
     async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>>;
 

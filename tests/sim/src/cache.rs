@@ -20,6 +20,8 @@ pub(crate) struct Cache {
     objects: BTreeMap<ObjectKey, Known>,
     /// Changes that the controllers have not been told of.
     news: Vec<Wake>,
+    /// Changes at all.
+    revision: u64,
 }
 
 /// What is known of an object.
@@ -64,6 +66,7 @@ impl Cache {
         }
         let labels = |object: Option<&Arc<Stored>>| object.map(|object| object.header.labels.clone());
         let labels = [labels(before.and_then(|known| known.object.as_ref())), labels(change.object.as_ref())];
+        self.revision += 1;
         self.news.push(Wake { object: change.key.clone(), labels });
         let known = Known { version: change.version, object: change.object.clone(), views: Vec::new(), fingerprints: [None; 2] };
         self.objects.insert(change.key.clone(), known);
@@ -72,6 +75,11 @@ impl Cache {
     /// What the controllers have to be told.
     pub(crate) fn take_news(&mut self) -> Vec<Wake> {
         std::mem::take(&mut self.news)
+    }
+
+    /// How often anything has changed in it.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub(crate) fn has_news(&self) -> bool {

@@ -413,6 +413,10 @@ impl Gateway for SimGateway {
         self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(&ObjectKey::from(object), false))
     }
 
+    fn revision(&self) -> Option<u64> {
+        Some(self.sim.look(|world| world.cache_of(self.replica).revision()))
+    }
+
     async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         let statements = self.statements();
         join_all(queries.iter().map(|query| statements.ask(query))).await

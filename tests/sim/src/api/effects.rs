@@ -5,7 +5,7 @@ use host::{
     contract::{Effect, EffectFailure, FailureKind},
     gateway::{ObjectKey, Subject},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Api, Refusal};
 
@@ -27,11 +27,12 @@ impl Api {
         Ok(match effect {
             Effect::Apply(application) => {
                 let body = serde_json::from_str(&application.body).map_err(invalid)?;
-                self.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &body, "").map_err(refused)?
+                self.apply(&manager, &ObjectKey::from(&application.object), &application.uid, body, "").map_err(refused)?
             }
             Effect::Status(status) => {
-                let status: Value = serde_json::from_str(status).map_err(invalid)?;
-                self.apply(&manager, &subject.object, &subject.uid, &json!({ "status": status }), "status").map_err(refused)?
+                let status = serde_json::from_str(status).map_err(invalid)?;
+                let body = Value::Object([("status".to_owned(), status)].into_iter().collect());
+                self.apply(&manager, &subject.object, &subject.uid, body, "status").map_err(refused)?
             }
             Effect::Delete(deletion)
                 if self.get(&ObjectKey::from(&deletion.object)).is_some_and(|live| live.header.uid != deletion.uid) =>

@@ -122,15 +122,11 @@ impl Api {
     }
 
     /// Server-side apply, forced. Gives whether anything changed.
-    pub(crate) fn apply(&mut self, manager: &str, key: &ObjectKey, uid: &str, body: &Value, part: &'static str) -> Result<bool, Refusal> {
+    pub(crate) fn apply(&mut self, manager: &str, key: &ObjectKey, uid: &str, mut body: Value, part: &'static str) -> Result<bool, Refusal> {
         let there = self.objects.get(key);
-        let body = if part.is_empty() {
-            let mut body = body.clone();
-            body.as_object_mut().map(|body| body.remove("status"));
-            body
-        } else {
-            json!({ part: body[part] })
-        };
+        if let Value::Object(fields) = &mut body {
+            fields.retain(|name, _| if part.is_empty() { name != "status" } else { name == part });
+        }
         let place = (manager.to_owned(), part);
         let mut next = match there {
             None if !part.is_empty() || !uid.is_empty() => return Err(not_found(key)),
@@ -200,6 +196,15 @@ impl Api {
         }
         body["metadata"]["finalizers"] = names.into();
         Ok(self.commit(key, body))
+    }
+
+    /// Puts another status in the place of an object's. Gives whether it is different now.
+    pub(crate) fn set_status(&mut self, key: &ObjectKey, status: Value) -> bool {
+        let Some(kept) = self.objects.get(key).filter(|kept| kept.object.body["status"] != status) else { return false };
+        let mut body = kept.object.body.clone();
+        body["status"] = status;
+        self.keep(key, body, false);
+        true
     }
 
     /// Changes an object in place. Gives whether it is different now.
@@ -281,13 +286,19 @@ impl Api {
     }
 
     /// Keeps a body, if it is different, as the next version.
-    fn commit(&mut self, key: &ObjectKey, mut body: Value) -> bool {
-        let before = self.objects.get(key).map(|kept| kept.object.clone());
-        if let Some(before) = &before
-            && before.body == body
-        {
+    fn commit(&mut self, key: &ObjectKey, body: Value) -> bool {
+        let before = self.objects.get(key).map(|kept| &kept.object.body);
+        if before == Some(&body) {
             return false;
         }
+        let spec_changed = before.is_none_or(|before| before["spec"] != body["spec"]);
+        self.keep(key, body, spec_changed);
+        true
+    }
+
+    /// Keeps a body that is different as the next version.
+    fn keep(&mut self, key: &ObjectKey, mut body: Value, spec_changed: bool) {
+        let before = self.objects.get(key).map(|kept| kept.object.clone());
         self.version += 1;
         self.orphans |=
             before.as_ref().is_none_or(|before| before.body["metadata"]["ownerReferences"] != body["metadata"]["ownerReferences"]);
@@ -295,7 +306,6 @@ impl Api {
             self.uids += 1;
             body["metadata"]["uid"] = format!("uid-{}", self.uids).into();
         }
-        let spec_changed = before.as_ref().is_none_or(|before| before.body["spec"] != body["spec"]);
         if spec_changed && !body["spec"].is_null() {
             let generation = before.as_ref().map_or(0, |before| before.header.generation) + 1;
             body["metadata"]["generation"] = generation.into();
@@ -313,7 +323,6 @@ impl Api {
         if released {
             self.remove(key);
         }
-        true
     }
 }
 

@@ -121,6 +121,13 @@ struct Server {
     connections: u64,
 }
 
+impl Server {
+    fn takes_writes(&self, volumes: &BTreeMap<String, Volume>) -> bool {
+        let is_primary = || volumes.get(&self.volume).and_then(|volume| volume.state).is_some_and(|(role, _)| role == Role::Primary);
+        !self.frozen && !self.read_only && (self.alone || is_primary())
+    }
+}
+
 /// Something that happens by itself, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Later {
@@ -355,7 +362,7 @@ impl Dolt {
 
     /// Which servers run, in order: which life of each, whether it answers, and whether it takes writes.
     pub(crate) fn presence(&self) -> impl Iterator<Item = (u64, bool, bool)> {
-        self.servers.iter().map(|(name, server)| (server.life, !server.frozen, self.takes_writes(name)))
+        self.servers.values().map(|server| (server.life, !server.frozen, server.takes_writes(&self.volumes)))
     }
 
     /// A number that changes when a server's connections are ended, by itself or with it.
@@ -365,8 +372,7 @@ impl Dolt {
 
     /// Whether a server takes writes now.
     pub fn takes_writes(&self, name: &str) -> bool {
-        let Some(server) = self.servers.get(name).filter(|server| !server.frozen && !server.read_only) else { return false };
-        server.alone || self.volumes.get(&server.volume).and_then(|volume| volume.state).is_some_and(|(role, _)| role == Role::Primary)
+        self.servers.get(name).is_some_and(|server| server.takes_writes(&self.volumes))
     }
 
     /// Writes to a database, which is made where it does not exist.

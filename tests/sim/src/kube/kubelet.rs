@@ -366,7 +366,7 @@ impl World {
             "conditions": [condition("PodScheduled", run.placed), condition("ContainersReady", run.ready), condition("Ready", run.ready)],
             "containerStatuses": [{"name": "dolt", "started": run.started, "ready": run.ready, "state": state, "lastState": last}],
         });
-        self.api.modify(&run.key, |body| body["status"] = status);
+        self.api.set_status(&run.key, status);
     }
 }
 

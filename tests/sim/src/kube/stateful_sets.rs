@@ -63,7 +63,7 @@ impl World {
             "updatedReplicas": pods.iter().filter(|(_, pod)| is_current(pod)).count(),
             "updateRevision": revision,
         });
-        self.api.modify(set_key, |body| body["status"] = status);
+        self.api.set_status(set_key, status);
     }
 
     fn revision(&mut self, set: &Stored) -> String {

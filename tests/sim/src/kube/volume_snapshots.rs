@@ -77,7 +77,7 @@ impl World {
                 let there = self.api.get(&named("v1", "PersistentVolumeClaim", &key.namespace, &claim)).is_some();
                 if !there || self.rng.once_in(FAILS) {
                     let error = json!({"time": sdk::rfc3339(clock(self.now)), "message": "the driver cannot be reached: try again"});
-                    self.api.modify(&key, |body| body["status"] = json!({"readyToUse": false, "error": error}));
+                    self.api.set_status(&key, json!({"readyToUse": false, "error": error}));
                     return self.plan_snapshot(&key, 800..4_000, SnapshotStep::Take);
                 }
                 let volume = self.dolt.volume(&claim).cloned().unwrap_or_default();
@@ -88,7 +88,7 @@ impl World {
                     "readyToUse": false, "boundVolumeSnapshotContentName": format!("snapcontent-{}", object.header.uid),
                     "creationTime": sdk::rfc3339(clock(self.now)), "restoreSize": "1Gi",
                 });
-                self.api.modify(&key, |body| body["status"] = status);
+                self.api.set_status(&key, status);
                 self.plan_snapshot(&key, 100..4_000, SnapshotStep::Ready);
             }
             SnapshotStep::Ready => {
