@@ -71,9 +71,12 @@ pub(crate) fn leadership(target: &Target, observed: &Observed) -> Leadership {
 }
 
 /// Puts the label of the primary right, which has to be there before the Service leads to it: a Service that changes once costs less time
-/// than one that changes twice.
+/// than one that changes twice. A primary that has to go above the epoch of another one first gets no clients before it has.
 pub(crate) fn label_primary(target: &Target, observed: &Observed, leadership: &Leadership, plan: &mut Plan) {
     let Leadership::One(leader) = leadership else { return };
+    if observed.servers.get(leader).and_then(|server| server.as_ref().ok()).is_some_and(|server| server.is_surpassed(target)) {
+        return;
+    }
     if let Some(pod) =
         observed.pods.get(leader).filter(|pod| target.replication.enabled && observed.is_as_specified(target) && !pod.header.deleting)
         && pod.header.label(LABEL_CLUSTER_ROLE) != Some(ROLE_PRIMARY)

@@ -57,6 +57,12 @@ impl Server {
         self.following.is_empty() || self.following.iter().any(|f| f.pod == pod)
     }
 
+    /// Whether another server was told to be primary with a later epoch than it is of. That one may still hear of it, as what was told may be on
+    /// its way for long.
+    pub(crate) fn is_surpassed(&self, target: &Target) -> bool {
+        self.report.epoch < target.recorded_epoch()
+    }
+
     /// How far this standby follows.
     pub(crate) fn progress_of(&self, pod: &str) -> Progress {
         let mut progress = Progress::CaughtUp;

@@ -79,12 +79,6 @@ fn is_what_it_was(s: &Situation<'_>, ordinal: i32) -> bool {
     s.target.recorded_primary() == ordinal && s.server(ordinal).is_some_and(|server| counts(s, ordinal, server.report).unwrap_or_default())
 }
 
-/// Whether another server was told to be primary with a later epoch than this primary's. It may still hear of that, as what was told may be on its
-/// way for long.
-pub(super) fn is_surpassed(s: &Situation<'_>, leader: i32) -> bool {
-    s.server(leader).is_some_and(|server| server.report.epoch < s.target.recorded_epoch())
-}
-
 /// The primary goes on, above every epoch that another was told: so the others have heard of a later one, and nobody becomes primary with it.
 pub(super) fn surpassed(s: &Situation<'_>, leader: i32) -> Step {
     let message = format!("{} stays primary, with a later epoch than any that another was told to be primary with", s.pod_name(leader));

@@ -36,7 +36,7 @@ pub(crate) const SWITCHED: &str = "PrimarySwitched";
 pub(super) fn led(s: &Situation<'_>, leader: i32) -> Step {
     match Transition::of(s.target) {
         Some(transition) if transition.reason == Reason::ReplicationOn && transition.to == leader => replication_on::finished(s, leader),
-        _ if recovery::is_surpassed(s, leader) => recovery::surpassed(s, leader),
+        _ if s.server(leader).is_some_and(|server| server.is_surpassed(s.target)) => recovery::surpassed(s, leader),
         Some(transition) if transition.to == leader && transition.from == leader => rolled_back(s, leader, transition),
         Some(transition) if transition.to == leader => finished(s, &transition),
         Some(transition) if transition.from == leader => go_on(s, leader, transition),
