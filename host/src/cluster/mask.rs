@@ -1,59 +1,104 @@
 //! Field masks: the part of a body that JSON pointers name, in the shape of the whole.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde_json::{Map, Value};
+use serde::{
+    Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+use serde_json::Value;
 
 use crate::contract::ReadError;
 
-/// The body with only what `fields` name. What a pointer names and the body lacks is left out. A step into a list goes to every item.
-///
-/// # Errors
-/// When a field does not start with `/`.
-pub(super) fn mask(body: &Value, fields: &[String]) -> Result<Value, ReadError> {
-    let mut masked = Value::Object(Map::new());
-    for field in fields {
-        let path = field
-            .strip_prefix('/')
-            .ok_or_else(|| ReadError::Invalid(format!("field {field:?} is not a JSON pointer: it has to start with a slash")))?;
-        let steps: Vec<Cow<'_, str>> = path.split('/').map(unescaped).collect();
-        copy(body, &mut masked, &steps);
+/// What of a body is wanted.
+pub(super) enum Mask<'a> {
+    /// All of it.
+    Whole,
+    /// What is wanted of each of these fields; of a list, what is wanted of every item. What the body lacks is left out.
+    Fields(BTreeMap<Cow<'a, str>, Mask<'a>>),
+}
+
+impl<'a> Mask<'a> {
+    /// The mask of these JSON pointers; without any, the whole body is wanted.
+    ///
+    /// # Errors
+    /// When a field does not start with `/`.
+    pub(super) fn of(fields: &'a [String]) -> Result<Self, ReadError> {
+        if fields.is_empty() {
+            return Ok(Self::Whole);
+        }
+        let mut mask = Self::Fields(BTreeMap::new());
+        for field in fields {
+            let path = field
+                .strip_prefix('/')
+                .ok_or_else(|| ReadError::Invalid(format!("field {field:?} is not a JSON pointer: it has to start with a slash")))?;
+            mask.add(path);
+        }
+        Ok(mask)
     }
-    Ok(masked)
+
+    fn add(&mut self, path: &'a str) {
+        let mut place = self;
+        for step in path.split('/') {
+            match place {
+                Self::Whole => return,
+                Self::Fields(fields) => place = fields.entry(unescaped(step)).or_insert_with(|| Self::Fields(BTreeMap::new())),
+            }
+        }
+        *place = Self::Whole;
+    }
+
+    /// The wanted part of a body, as text.
+    pub(super) fn written(&self, body: &Value) -> String {
+        // `Value::to_string` would say the same of a whole body, and take twice as long.
+        serde_json::to_string(&Masked { value: body, mask: self }).expect("a JSON value with names as keys can be written")
+    }
 }
 
 fn unescaped(step: &str) -> Cow<'_, str> {
     if step.contains('~') { step.replace("~1", "/").replace("~0", "~").into() } else { step.into() }
 }
 
-fn copy(from: &Value, to: &mut Value, steps: &[Cow<'_, str>]) {
-    let Some((step, rest)) = steps.split_first() else {
-        *to = from.clone();
-        return;
-    };
-    match from {
-        Value::Object(fields) => {
-            let Some(value) = fields.get(&**step) else { return };
-            if !to.is_object() {
-                *to = Value::Object(Map::new());
-            }
-            if let Value::Object(target) = to {
-                let mut masked = target.remove(&**step).unwrap_or(Value::Null);
-                copy(value, &mut masked, rest);
-                if rest.is_empty() || !masked.is_null() {
-                    target.insert(step.to_string(), masked);
+/// A value behind a mask.
+struct Masked<'a> {
+    value: &'a Value,
+    mask: &'a Mask<'a>,
+}
+
+impl Masked<'_> {
+    /// Whether anything of it is wanted. A list is there whatever its items are, as their places count.
+    fn is_there(&self) -> bool {
+        match (self.mask, self.value) {
+            (Mask::Whole, _) | (_, Value::Array(_)) => true,
+            (Mask::Fields(wanted), Value::Object(fields)) => wanted.keys().any(|name| fields.contains_key(&**name)),
+            _ => false,
+        }
+    }
+}
+
+impl Serialize for Masked<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match (self.mask, self.value) {
+            (Mask::Whole, value) => value.serialize(to),
+            (mask, Value::Array(items)) => {
+                let mut list = to.serialize_seq(Some(items.len()))?;
+                for value in items {
+                    let item = Masked { value, mask };
+                    list.serialize_element(&item.is_there().then_some(item))?;
                 }
+                list.end()
             }
+            (Mask::Fields(wanted), Value::Object(fields)) => {
+                let mut object = to.serialize_map(None)?;
+                for (name, mask) in wanted {
+                    if let Some(field) = fields.get(&**name).map(|value| Masked { value, mask }).filter(Masked::is_there) {
+                        object.serialize_entry(name, &field)?;
+                    }
+                }
+                object.end()
+            }
+            _ => to.serialize_map(Some(0))?.end(),
         }
-        Value::Array(items) => {
-            if !to.is_array() {
-                *to = Value::Array(vec![Value::Null; items.len()]);
-            }
-            if let Value::Array(targets) = to {
-                items.iter().zip(targets).for_each(|(item, target)| copy(item, target, steps));
-            }
-        }
-        _ => {}
     }
 }
 
@@ -68,19 +113,24 @@ mod tests {
     #[case::two_of_one_parent(&["/status/phase", "/status/podIP"], json!({"status": {"phase": "Running", "podIP": "10.0.0.1"}}))]
     #[case::each_item_of_a_list(&["/spec/containers/name"], json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}))]
     #[case::absent(&["/status/none"], json!({}))]
+    #[case::of_some_items(&["/spec/containers/args"], json!({"spec": {"containers": [null, {"args": ["-v"]}]}}))]
+    #[case::below_a_scalar(&["/status/phase/none"], json!({"status": {}}))]
+    #[case::the_parent_too(&["/status/phase", "/status", "/status/podIP"], json!({"status": {"phase": "Running", "podIP": "10.0.0.1", "other": 1}}))]
+    #[case::all(&[], json!({"metadata": {"labels": {"example.com/role": "x", "other": "y"}}, "spec": {"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "j", "args": ["-v"]}]}, "status": {"phase": "Running", "podIP": "10.0.0.1", "other": 1}}))]
     #[case::escaped(&["/metadata/labels/example.com~1role"], json!({"metadata": {"labels": {"example.com/role": "x"}}}))]
     fn keeps_what_the_pointers_name(#[case] fields: &[&str], #[case] expected: Value) {
         let body = json!({
             "metadata": {"labels": {"example.com/role": "x", "other": "y"}},
-            "spec": {"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "j"}]},
+            "spec": {"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "j", "args": ["-v"]}]},
             "status": {"phase": "Running", "podIP": "10.0.0.1", "other": 1},
         });
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        assert_eq!(mask(&body, &fields).unwrap(), expected);
+        assert_eq!(Mask::of(&fields).unwrap().written(&body), expected.to_string());
     }
 
     #[test]
     fn a_field_that_is_no_pointer_is_refused() {
-        assert!(matches!(mask(&json!({}), &["status".into()]), Err(ReadError::Invalid(m)) if m.contains("\"status\"")));
+        let fields = ["status".to_owned()];
+        assert!(matches!(Mask::of(&fields), Err(ReadError::Invalid(m)) if m.contains("\"status\"")));
     }
 }

@@ -6,7 +6,7 @@ use foldhash::quality::FixedState;
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 
-use super::{mask::mask, secret};
+use super::{mask::Mask, secret};
 use crate::{
     contract::{Header, Object, ReadError},
     gateway::ObjectKey,
@@ -40,11 +40,12 @@ impl Stored {
     /// # Errors
     /// When a field is not a JSON pointer.
     pub fn to_object(&self, fields: &[String]) -> Result<Object, ReadError> {
-        if fields.is_empty() {
-            return Ok(Object { header: self.header.clone(), body: written(&self.body) });
+        let body = Mask::of(fields)?.written(&self.body);
+        let mut header = self.header.clone();
+        if !fields.is_empty() {
+            header.resource_version.clear();
         }
-        let body = written(&mask(&self.body, fields)?);
-        Ok(Object { header: Header { resource_version: String::new(), ..self.header.clone() }, body })
+        Ok(Object { header, body })
     }
 
     /// A digest of what an apply can change: everything but status and the server's bookkeeping.
@@ -73,11 +74,6 @@ impl Stored {
         self.body.get("status").hash(&mut hasher);
         hasher.finish()
     }
-}
-
-/// As text. `to_string` would say the same, and take twice as long.
-fn written(body: &Value) -> String {
-    serde_json::to_string(body).expect("a JSON value with names as keys can be written")
 }
 
 /// Takes in an object from the API server. `kind` fills what items of a list leave out.

@@ -17,6 +17,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::memory::Memory;
@@ -147,7 +148,9 @@ impl Controller {
                 }
             }
         });
-        futures::future::join_all(workers).await;
+        // Only who is woken is asked.
+        let mut workers: FuturesUnordered<_> = workers.collect();
+        while workers.next().await.is_some() {}
     }
 }
 

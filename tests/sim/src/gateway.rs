@@ -276,10 +276,9 @@ impl Statements {
     /// One statement of a session, with the time that it takes.
     async fn run(&self, endpoint: &Endpoint, session: &mut Session, statement: &Statement, until: Instant) -> Result<Rows, SqlError> {
         let server = self.look(|world| world.resolve(&endpoint.host));
-        let Some(statement) = self.look(|world| world.with_secrets(statement)) else {
+        let Some(mut answer) = self.at_now().run(session, statement) else {
             return Err(sql_error(endpoint, SqlErrorKind::Invalid, 0, "a Secret of the statement is not there"));
         };
-        let mut answer = self.at_now().dolt.run(session, &statement);
         let mut line = None;
         loop {
             match answer {
@@ -519,14 +518,17 @@ impl World {
         !self.is_cut(HOST, server) && (self.dolt.answers(server) || (last_word && !self.dolt.runs(server)))
     }
 
-    /// A statement with the values of its Secrets in their places, as only a server gets to see it.
-    fn with_secrets(&self, statement: &Statement) -> Option<Statement> {
+    /// Runs a statement with the values of its Secrets in their places, as only a server gets to see it; none where one of them is not there.
+    fn run(&mut self, session: &mut Session, statement: &Statement) -> Option<Answer> {
+        if !statement.arguments.iter().any(|argument| matches!(argument, Argument::Value(Value::Secret(_)))) {
+            return Some(self.dolt.run(session, statement));
+        }
         let filled = |argument: &Argument| match argument {
             Argument::Value(Value::Secret(secret)) => self.cache.secret_value(secret).map(|text| Argument::Value(Value::Text(text))),
             other => Some(other.clone()),
         };
         let arguments = statement.arguments.iter().map(filled).collect::<Option<_>>()?;
-        Some(Statement { arguments, ..statement.clone() })
+        Some(self.dolt.run(session, &Statement { arguments, ..statement.clone() }))
     }
 
     /// The pod to which a host name leads, if it leads anywhere.

@@ -20,7 +20,7 @@ use host::{
     runtime::CallError,
 };
 use sdk::{
-    Application, Effect, Failure, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
+    Application, Effect, Failure, Header, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
     TaskState, Timestamp, World,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -48,7 +48,7 @@ pub(crate) fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
 fn carried(plan: Plan) -> contract::Plan {
     let effect = |effect: Effect| match effect {
         Effect::Apply(Application { object, uid, body }) => {
-            contract::Effect::Apply(contract::Application { object: cross(&object), uid, body })
+            contract::Effect::Apply(contract::Application { object: named(object), uid, body })
         }
         Effect::Status(status) => contract::Effect::Status(status),
         other => cross(&other),
@@ -56,9 +56,14 @@ fn carried(plan: Plan) -> contract::Plan {
     contract::Plan { effects: plan.effects.into_iter().map(effect).collect(), events: cross(&plan.events), next: cross(&plan.next) }
 }
 
-/// An object on its way to a reconciler.
+fn named(ObjectRef { api_version, kind, namespace, name }: ObjectRef) -> contract::ObjectRef {
+    contract::ObjectRef { api_version, kind, namespace, name }
+}
+
+/// An object on its way to a reconciler. There are many, so they are not written out for it as all else is.
 fn shown(contract::Object { header, body }: contract::Object) -> Object {
-    Object { header: cross(&header), body }
+    let contract::Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels } = header;
+    Object { header: Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels }, body }
 }
 
 /// Whoever decides in a slot, until another one is promoted. A round goes on with the one it began with.
@@ -178,7 +183,7 @@ const AT_ONCE: &str = "only databases take time";
 impl World for Inside<'_> {
     fn get(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Object>, ReadError> {
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        let answer = self.gateway.get(&self.subject, &cross(object), &fields).now_or_never().expect(AT_ONCE);
+        let answer = self.gateway.get(&self.subject, &named(object.clone()), &fields).now_or_never().expect(AT_ONCE);
         answer.map(|found| found.map(shown)).map_err(|error| cross(&error))
     }
 

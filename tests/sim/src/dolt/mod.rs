@@ -438,6 +438,15 @@ impl Dolt {
         self.volumes.get(&self.servers.get(server)?.volume)?.databases.get(database).map(|content| &**content)
     }
 
+    /// Whether two servers have the same databases with the same commits.
+    pub(crate) fn have_same_commits(&self, one: &str, other: &str) -> bool {
+        let heads = |name: &str| -> BTreeMap<_, _> {
+            let databases = self.databases(name).into_iter().filter(|(database, _)| !SYSTEM.contains(&database.as_str()));
+            databases.map(|(database, content)| (database, (sql::head(&content), content.branches.clone()))).collect()
+        };
+        heads(one) == heads(other)
+    }
+
     fn databases(&self, name: &str) -> BTreeMap<String, Arc<Content>> {
         self.servers
             .get(name)

@@ -81,8 +81,14 @@ impl Dolt {
     fn heard(&mut self, name: &str, database: &str) {
         let now = self.now;
         let Some(server) = self.servers.get_mut(name) else { return };
-        for peer in server.peers.clone() {
-            server.hooks.entry((database.to_owned(), peer)).or_default().last_success = Some(now);
+        let mut is_known = false;
+        for (_, hook) in server.hooks.iter_mut().filter(|((of, _), _)| of == database) {
+            hook.last_success = Some(now);
+            is_known = true;
+        }
+        if !is_known {
+            let hook = Hook { last_success: Some(now), ..Hook::default() };
+            server.hooks.extend(server.peers.iter().map(|peer| ((database.to_owned(), peer.clone()), hook.clone())));
         }
     }
 

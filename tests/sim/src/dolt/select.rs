@@ -54,7 +54,10 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     let mut rows: Vec<Row> = rows.into_iter().filter(|row| query.conditions.iter().all(|condition| condition.holds(row))).collect();
     for (column, descending) in query.order.iter().rev() {
         rows.sort_by(|a, b| {
-            let order = text_of(cell(a, column).unwrap_or(&Value::Null)).cmp(&text_of(cell(b, column).unwrap_or(&Value::Null)));
+            let order = match (cell(a, column), cell(b, column)) {
+                (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
+                (a, b) => a.and_then(text_of).cmp(&b.and_then(text_of)),
+            };
             if *descending { order.reverse() } else { order }
         });
     }

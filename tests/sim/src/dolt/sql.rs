@@ -1,6 +1,7 @@
 //! The statements that the model answers. One that it does not know is an error that names it: a guess would prove nothing.
 
 use std::{
+    borrow::Cow,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -37,6 +38,12 @@ pub enum Answer {
     Unknown(String),
 }
 
+/// A statement's text with one space wherever there are several, or a line ends.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let is_one = !text.contains("  ") && !text.contains(|c: char| c.is_whitespace() && c != ' ') && text.trim() == text;
+    if is_one { text.into() } else { text.split_whitespace().collect::<Vec<_>>().join(" ").into() }
+}
+
 impl Dolt {
     /// A session on a server; none where it does not run.
     pub fn connect(&self, server: &str, database: Option<&str>) -> Option<Session> {
@@ -59,7 +66,7 @@ impl Dolt {
         {
             return Answer::Error(1049, format!("database not found: {database}"));
         }
-        let text = statement.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = one_line(&statement.text);
         if text.starts_with("SELECT") {
             return select::select(self, &session.server, session.database.as_deref(), &text, &statement.arguments);
         }
