@@ -20,8 +20,8 @@ use host::{
     runtime::CallError,
 };
 use sdk::{
-    Application, Effect, Failure, Header, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
-    TaskState, Timestamp, World,
+    Application, Effect, Failure, Header, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection,
+    SqlError, TaskState, Timestamp, World,
 };
 use serde::{Serialize, de::DeserializeOwned};
 

@@ -122,7 +122,14 @@ impl Api {
     }
 
     /// Server-side apply, forced. Gives whether anything changed.
-    pub(crate) fn apply(&mut self, manager: &str, key: &ObjectKey, uid: &str, mut body: Value, part: &'static str) -> Result<bool, Refusal> {
+    pub(crate) fn apply(
+        &mut self,
+        manager: &str,
+        key: &ObjectKey,
+        uid: &str,
+        mut body: Value,
+        part: &'static str,
+    ) -> Result<bool, Refusal> {
         let there = self.objects.get(key);
         if let Value::Object(fields) = &mut body {
             fields.retain(|name, _| if part.is_empty() { name != "status" } else { name == part });
