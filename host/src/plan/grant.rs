@@ -190,6 +190,9 @@ impl Gateway for Granted {
 
     async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
         let verdicts: Vec<Result<(), SqlError>> = queries.iter().map(|q| self.may_query(subject, q)).collect();
+        if verdicts.iter().all(Result::is_ok) {
+            return self.inner.query(subject, queries).await;
+        }
         let allowed: Vec<Query> = queries.iter().zip(&verdicts).filter(|(_, v)| v.is_ok()).map(|(q, _)| q.clone()).collect();
         let mut answers = self.inner.query(subject, &allowed).await.into_iter();
         let lost = || SqlError { kind: SqlErrorKind::Lost, code: 0, state: String::new(), message: "the query was not answered".into() };

@@ -124,6 +124,6 @@ impl World {
     /// All that is on a server's volume in the client's database.
     pub(crate) fn written(&self, volume: &str) -> BTreeSet<u64> {
         let content = self.dolt.volume(volume).and_then(|volume| volume.databases.get(DATABASE));
-        content.map(|content| content.writes.iter().copied().collect()).unwrap_or_default()
+        content.map(|content| content.writes.iter().collect()).unwrap_or_default()
     }
 }

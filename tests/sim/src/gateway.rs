@@ -111,11 +111,16 @@ impl Sim {
 
     /// The world for a look that changes nothing.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        let world = self.drive();
+        self.recall(|world| look(world))
+    }
+
+    /// The world for a look into what hosts know, which keeps what it has worked out.
+    pub(crate) fn recall<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
+        let mut world = self.drive();
         if world.wants_driver() {
             self.news.notify_one();
         }
-        look(&world)
+        look(&mut world)
     }
 
     /// The world for a change that nobody but the hosts sees.
@@ -214,7 +219,7 @@ impl SimGateway {
     }
 
     fn fingerprint_of(&self, (_, object, of_status): &Place) -> Option<u64> {
-        self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(object, *of_status))
+        self.sim.recall(|world| world.cache_of_mut(self.replica).fingerprint(object, *of_status))
     }
 
     fn statements(&self) -> Statements {
@@ -275,10 +280,10 @@ impl Statements {
 
     /// One statement of a session, with the time that it takes.
     async fn run(&self, endpoint: &Endpoint, session: &mut Session, statement: &Statement, until: Instant) -> Result<Rows, SqlError> {
-        let server = self.look(|world| world.resolve(&endpoint.host));
         let Some(mut answer) = self.at_now().run(session, statement) else {
             return Err(sql_error(endpoint, SqlErrorKind::Invalid, 0, "a Secret of the statement is not there"));
         };
+        let mut server = None;
         let mut line = None;
         loop {
             match answer {
@@ -296,6 +301,7 @@ impl Statements {
                     if Instant::now() >= until {
                         return Err(sql_error(endpoint, SqlErrorKind::Timeout, 0, "no answer before the deadline"));
                     }
+                    let server = server.get_or_insert_with(|| self.look(|world| world.resolve(&endpoint.host)));
                     let copies = Dolt::is_copy(id);
                     if copies {
                         line.get_or_insert_with(|| Line { sim: self.sim.clone(), server: server.clone().unwrap_or_default(), copy: id });
@@ -397,11 +403,11 @@ impl Drop for Line {
 #[async_trait]
 impl Gateway for SimGateway {
     async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.sim.change(|world| world.cache_of_mut(self.replica).get(object, fields))
+        self.sim.recall(|world| world.cache_of_mut(self.replica).get(object, fields))
     }
 
     async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
-        self.sim.change(|world| world.cache_of_mut(self.replica).select(selection))
+        self.sim.recall(|world| world.cache_of_mut(self.replica).select(selection))
     }
 
     async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
@@ -409,7 +415,7 @@ impl Gateway for SimGateway {
     }
 
     async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
-        self.sim.change(|world| world.cache_of_mut(self.replica).fingerprint(&ObjectKey::from(object), false))
+        self.sim.recall(|world| world.cache_of_mut(self.replica).fingerprint(&ObjectKey::from(object), false))
     }
 
     fn revision(&self) -> Option<u64> {

@@ -130,7 +130,7 @@ impl Model {
     fn state(&self, n: usize) -> Option<State> {
         let (role, epoch) = self.dolt.state(&format!("s{n}")).filter(|_| self.dolt.answers(&format!("s{n}")))?;
         let volume = self.dolt.volume(&format!("v{n}"))?;
-        let writes = volume.databases.get("app").map(|content| content.writes.clone()).unwrap_or_default();
+        let writes = volume.databases.get("app").map(|content| content.writes.iter().collect()).unwrap_or_default();
         Some(State { role: role.to_string(), epoch, writes })
     }
 }

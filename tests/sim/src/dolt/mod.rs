@@ -11,6 +11,7 @@ mod replicate;
 mod role;
 mod select;
 mod sql;
+mod writes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +25,7 @@ pub use self::{
     databases::Ignore,
     role::Role,
     sql::{Answer, Session},
+    writes::Writes,
 };
 use crate::rng::Rng;
 
@@ -37,8 +39,8 @@ const TICK: u64 = 1_000;
 /// What is in a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
-    /// What has been written, in order: numbers that the writer chose.
-    pub writes: Vec<u64>,
+    /// What has been written.
+    pub writes: Writes,
     /// Branches beside `main`, with their commits.
     pub branches: BTreeMap<String, String>,
     /// Character set and collation, where it was made with any.

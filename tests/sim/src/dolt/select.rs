@@ -154,7 +154,7 @@ fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Re
         "active_branch()" => Value::Text("main".into()),
         "dolt_version()" => Value::Text("1.83.2".into()),
         "dolt_hashof_db()" => match database.and_then(|database| dolt.databases(server).get(database).cloned()) {
-            Some(content) => Value::Text(hash((&content.writes, content.branches.iter().collect::<Vec<_>>()))),
+            Some(content) => Value::Text(hash((content.writes.first(content.writes.len()), content.branches.iter().collect::<Vec<_>>()))),
             None => return Err(Some(Answer::Error(1105, "no database selected".into()))),
         },
         number => Value::Signed(number.parse().map_err(|_| None)?),

@@ -40,8 +40,13 @@ pub enum Answer {
 
 /// A statement's text with one space wherever there are several, or a line ends.
 fn one_line(text: &str) -> Cow<'_, str> {
-    let is_one = !text.contains("  ") && !text.contains(|c: char| c.is_whitespace() && c != ' ') && text.trim() == text;
-    if is_one { text.into() } else { text.split_whitespace().collect::<Vec<_>>().join(" ").into() }
+    let mut after_space = true;
+    let is_one = text.bytes().all(|byte| {
+        let is_twice = after_space && byte == b' ';
+        after_space = byte == b' ';
+        !is_twice && (after_space || !byte.is_ascii_whitespace())
+    });
+    if is_one && !after_space { text.into() } else { text.split_whitespace().collect::<Vec<_>>().join(" ").into() }
 }
 
 impl Dolt {
@@ -61,7 +66,7 @@ impl Dolt {
             return Answer::Error(CODE, words.into());
         }
         if let Some(database) = &session.database
-            && !self.databases(&session.server).contains_key(database)
+            && self.database(&session.server, database).is_none()
             && !["information_schema", "mysql", "dolt_cluster"].contains(&database.as_str())
         {
             return Answer::Error(1049, format!("database not found: {database}"));
@@ -183,13 +188,14 @@ impl Dolt {
     /// What `dolt_cluster_status` says: a row for each database and standby.
     pub(super) fn status(&self, name: &str) -> Vec<Vec<(&'static str, Value)>> {
         let Some((server, (role, epoch))) = self.servers.get(name).zip(self.state(name)) else { return Vec::new() };
+        let databases = self.volumes.get(&server.volume).map(|volume| &volume.databases);
         let text = |text: &Option<String>| text.as_ref().map_or(Value::Null, |text| Value::Text(text.clone()));
         server
             .hooks
             .iter()
             .filter(|((database, _), _)| !SYSTEM.contains(&database.as_str()))
             .map(|((database, peer), hook)| {
-                let caught_up = hook.is_caught_up(self.databases(name).get(database));
+                let caught_up = hook.is_caught_up(databases.and_then(|databases| databases.get(database)));
                 let lag = match (&hook.pushed, hook.last_success) {
                     (Some(_), _) if caught_up => Value::Signed(0),
                     (Some(_), Some(at)) => Value::Signed(i64::try_from(self.now - at).unwrap_or_default()),
@@ -243,18 +249,18 @@ pub(crate) fn hash(of: impl Hash) -> String {
 
 /// The number of writes in the last commit. Every fourth write makes one; the others are in the working set only.
 fn committed(content: &Content) -> usize {
-    content.writes.iter().rposition(|write| write % 4 == 0).map_or(0, |at| at + 1)
+    content.writes.iter().rev().position(|write| write % 4 == 0).map_or(0, |later| content.writes.len() - later)
 }
 
 /// The commit of `main`.
 pub(super) fn head(content: &Content) -> String {
-    hash(&content.writes[..committed(content)])
+    hash(content.writes.first(committed(content)))
 }
 
 /// The commits of `main`, newest first.
 pub(super) fn commits(content: &Content) -> Vec<String> {
-    let ends = content.writes.iter().enumerate().filter(|(_, write)| *write % 4 == 0).map(|(at, _)| at + 1);
-    let mut commits: Vec<String> = [0].into_iter().chain(ends).map(|end| hash(&content.writes[..end])).collect();
+    let ends = content.writes.iter().enumerate().filter(|(_, write)| write % 4 == 0).map(|(at, _)| at + 1);
+    let mut commits: Vec<String> = [0].into_iter().chain(ends).map(|end| hash(content.writes.first(end))).collect();
     commits.reverse();
     commits
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crds::names;
 use host::{cluster::Stored, gateway::ObjectKey};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fence::Start;
 use crate::{
@@ -378,10 +378,4 @@ fn run_waiting(run: Option<&mut PodRun>, why: String) {
 
 fn names_of_claim(pod: &str) -> String {
     format!("{}-{pod}", names::PVC_ROLE_DATA)
-}
-
-/// The labels of an object as a map.
-pub(super) fn labels(body: &Value) -> BTreeMap<&str, &str> {
-    let labels = body["metadata"]["labels"].as_object().into_iter().flatten();
-    labels.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
 }

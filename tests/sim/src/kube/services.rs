@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use host::cluster::Stored;
+use host::{cluster::Stored, contract::Header};
+use serde_json::Value;
 
-use super::kubelet::labels;
 use crate::world::World;
 
 impl World {
@@ -14,15 +14,14 @@ impl World {
             let mut conditions = pod.body["status"]["conditions"].as_array().into_iter().flatten();
             !pod.header.deleting && conditions.any(|c| c["type"] == "Ready" && c["status"] == "True")
         };
-        let ready: Vec<_> = self.api.all("Pod").filter(|(_, pod)| is_ready(pod)).map(|(_, pod)| (&pod.header, labels(&pod.body))).collect();
+        let ready: Vec<_> = self.api.all("Pod").filter(|(_, pod)| is_ready(pod)).map(|(_, pod)| &pod.header).collect();
         let mut endpoints = BTreeMap::new();
         for (key, service) in self.api.all("Service") {
             let Some(selector) = service.body["spec"]["selector"].as_object() else { continue };
-            let pods = ready.iter().filter(|(header, labels)| {
-                header.namespace == key.namespace
-                    && selector.iter().all(|(name, value)| labels.get(name.as_str()).copied() == value.as_str())
-            });
-            endpoints.insert(key.name.clone(), pods.map(|(header, _)| header.name.clone()).collect());
+            let has = |pod: &Header, name: &String, value: &Value| pod.labels.iter().any(|label| label.0 == *name && label.1 == *value);
+            let pods =
+                ready.iter().filter(|pod| pod.namespace == key.namespace && selector.iter().all(|(name, value)| has(pod, name, value)));
+            endpoints.insert(key.name.clone(), pods.map(|pod| pod.name.clone()).collect());
         }
         endpoints
     }

@@ -182,7 +182,7 @@ impl World {
                 break;
             }
             if let Some(at) = at.filter(|at| database == crate::client::DATABASE && !at.by_orphan) {
-                let has: BTreeSet<u64> = at.content.writes.iter().copied().collect();
+                let has: BTreeSet<u64> = at.content.writes.iter().collect();
                 let lost = self.lost_in(&has, began);
                 if let Some((write, _)) = lost {
                     missing = Some(format!("Backup {name} is complete, but {url} lacks write {write}, acknowledged before it began"));

@@ -114,7 +114,7 @@ impl World {
             return;
         }
         let has: BTreeSet<u64> =
-            volume.databases.get(crate::client::DATABASE).map(|content| content.writes.iter().copied().collect()).unwrap_or_default();
+            volume.databases.get(crate::client::DATABASE).map(|content| content.writes.iter().collect()).unwrap_or_default();
         if let Some((write, _)) = self.lost_in(&has, begun) {
             let message = format!("{} of {claim} lacks write {write}, acknowledged before its set was begun", object.header.name);
             self.violated("snapshot-has-all", message);
