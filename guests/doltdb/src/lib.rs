@@ -107,7 +107,7 @@ impl Reconciler for DoltDBReconciler {
             leadership = Leadership::Nobody;
         }
         let servers = build::Servers::of(&target, &observed, &leadership);
-        observed.template_is_there = servers.are_specified();
+        observed.stale = update::stale(&target, &observed, servers.are_specified());
 
         let kept = kept::kept(&target, &observed);
         let mut step = primary::decide(

@@ -7,7 +7,7 @@
 use crds::{ConditionStatus, Quantity, UpdateStrategy, names};
 use sdk::{Failure, Header, Selector, Typed, Verdict, World, reference};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{observe::Observed, status::Update, target::Target};
 
@@ -98,8 +98,8 @@ pub(crate) struct Claims {
 
 impl Claims {
     /// Looks at the claims, where their sizes are of concern: as long as all is as it should be nothing is read.
-    pub(crate) fn of(world: &dyn World, target: &Target, stateful_set: Option<&Value>) -> Result<Self, Failure> {
-        let concern = template(target, stateful_set) == Template::Smaller || is_growing(target);
+    pub(crate) fn of(world: &dyn World, target: &Target, templates: Option<&RawValue>) -> Result<Self, Failure> {
+        let concern = template(target, templates) == Template::Smaller || is_growing(target);
         if !concern || !target.spec.storage.resize_in_use_volumes {
             return Ok(Self::default());
         }
@@ -157,14 +157,14 @@ fn is_less(size: Option<&Quantity>, target: &Target) -> bool {
     is < wanted
 }
 
-fn template_size(stateful_set: Option<&Value>) -> Option<Quantity> {
-    let size = stateful_set?.get(0)?.get("spec")?.get("resources")?.get("requests")?.get("storage")?;
-    Quantity::deserialize(size).ok()
+fn template_size(templates: Option<&RawValue>) -> Option<Quantity> {
+    let templates: Vec<Claim> = serde_json::from_str(templates?.get()).ok()?;
+    templates.into_iter().next()?.spec.resources.requests.storage
 }
 
-fn template(target: &Target, stateful_set: Option<&Value>) -> Template {
+fn template(target: &Target, templates: Option<&RawValue>) -> Template {
     let bytes = |size: &Quantity| size.bytes("size").ok();
-    let (Some(is), Some(wanted)) = (template_size(stateful_set).as_ref().and_then(bytes), bytes(&target.spec.storage.size)) else {
+    let (Some(is), Some(wanted)) = (template_size(templates).as_ref().and_then(bytes), bytes(&target.spec.storage.size)) else {
         return Template::Missing;
     };
     match is.cmp(&wanted) {
@@ -176,7 +176,7 @@ fn template(target: &Target, stateful_set: Option<&Value>) -> Template {
 
 /// What comes next for the volumes. `calm` says that nothing else is being done about the pods.
 pub(crate) fn growth(target: &Target, observed: &Observed, calm: bool) -> Growth {
-    let templates = observed.stateful_set.as_ref().map(|set| &set.body.spec.volume_claim_templates);
+    let templates = observed.stateful_set.as_ref().and_then(|set| set.body.spec.volume_claim_templates.as_deref());
     let template = template(target, templates);
     let said = target.status.conditions.iter().any(|condition| condition.type_ == STORAGE_RESIZED);
     let size = &target.spec.storage.size;

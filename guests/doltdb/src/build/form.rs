@@ -5,7 +5,6 @@
 //! `tests/golden` holds each.
 
 use crds::names;
-use sdk::Json;
 use sha2::{Digest, Sha256};
 
 use crate::observe::Observed;
@@ -34,7 +33,7 @@ pub(super) struct Template {
     pub(super) is_there: bool,
 }
 
-pub(super) fn template<'a>(observed: &Observed, build: impl Fn(Form) -> Json<'a>) -> Template {
+pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> String) -> Template {
     let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.annotation(names::ANNOTATION_POD_TEMPLATE));
     let kept = match noted {
         None => None,
@@ -45,13 +44,13 @@ pub(super) fn template<'a>(observed: &Observed, build: impl Fn(Form) -> Json<'a>
         }
     };
     if let Some((form, before)) = kept {
-        let pods = build(form).written();
+        let pods = build(form);
         let now = digest(&pods);
         if before.is_none_or(|before| before == now) {
             return Template { pods, noted: annotation(form, &now), is_there: true };
         }
     }
-    let pods = build(NEWEST).written();
+    let pods = build(NEWEST);
     let now = digest(&pods);
     Template { pods, noted: annotation(NEWEST, &now), is_there: false }
 }
