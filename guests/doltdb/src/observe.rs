@@ -96,7 +96,17 @@ pub(crate) struct StatefulSetStatus {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Owned {
     pub(crate) owner_references: Owners,
-    annotations: BTreeMap<String, String>,
+    annotations: Annotations,
+}
+
+/// The annotations of a StatefulSet.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "k8s.dolthub.com/replication")]
+    replication: Option<String>,
+    #[serde(rename = "k8s.dolthub.com/pod-template")]
+    pod_template: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -189,12 +199,12 @@ impl Observed {
 impl Owned {
     /// Whether the object belongs to a DoltDB with replication, if it says so.
     pub(crate) fn replicates(&self) -> Option<bool> {
-        self.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
+        self.annotations.replication.as_ref().map(|value| value == "true")
     }
 
-    /// The value of an annotation.
-    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
-        self.annotations.get(name).map(String::as_str)
+    /// What it says of the template of its pods, if it does.
+    pub(crate) fn pod_template(&self) -> Option<&str> {
+        self.annotations.pod_template.as_deref()
     }
 
     /// The owner that controls the object.

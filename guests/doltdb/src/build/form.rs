@@ -4,7 +4,6 @@
 //! The form, and a digest of the template in this form, stand in an annotation of the StatefulSet. A form that was released never changes;
 //! `tests/golden` holds each.
 
-use crds::names;
 use sha2::{Digest, Sha256};
 
 use crate::observe::Observed;
@@ -34,7 +33,7 @@ pub(super) struct Template {
 }
 
 pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> String) -> Template {
-    let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.annotation(names::ANNOTATION_POD_TEMPLATE));
+    let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.pod_template());
     let kept = match noted {
         None => None,
         // Before there was an annotation there was one form. What it looked like is not known: it is taken for what is built now.
