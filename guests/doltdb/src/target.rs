@@ -2,7 +2,7 @@
 
 use crds::{DoltDB, DoltDBSpec, DoltDBStatus, ObjectMeta, Replication, names};
 use dolt::{Servers, Settings};
-use sdk::{Failure, Header, Request, owner_reference};
+use sdk::{Failure, Header, Json, Request, owner_reference};
 
 use crate::{
     form::{FIRST, Form},
@@ -43,7 +43,7 @@ impl Target {
         let (replication, replicas) = (spec.replication(), spec.replicas());
         let listener_tls = listener::next(spec.server.listener.tls.as_ref(), &[]);
         Ok(Self {
-            owner_reference: owner_reference(&object.header).to_string(),
+            owner_reference: owner_reference(&object.header).written(),
             header: object.header,
             metadata,
             replication,

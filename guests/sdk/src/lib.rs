@@ -29,7 +29,7 @@ pub use imports::set_panic_hook;
 pub use manifest::{Items, Json, List, Manifest, With, Written, escape, items};
 #[doc(hidden)]
 pub use manifest::{close, in_order};
-pub use object::{Owner, Owners, Typed, owner_reference, reference};
+pub use object::{Owner, OwnerReference, Owners, Typed, owner_reference, reference};
 pub use read::Selector;
 #[doc(hidden)]
 pub use statement::check_placeholders;

@@ -61,9 +61,10 @@ fn begin(target: &Target) -> String {
 fn server(target: &Target, ordinal: i32) -> String {
     let remotes_api = &target.spec.server.cluster.remotes_api;
     let scheme = if remotes_api.tls.is_some() { "https" } else { "http" };
-    let (pod, port) = (target.pod(ordinal), remotes_api.port);
+    let (pod, port) = (target.pod(ordinal), remotes_api.port.to_string());
     let host = names::pod_short_host(target.name(), ordinal, target.namespace());
-    format!("        - name: {}\n          remote_url_template: {scheme}://{host}:{port}/{{database}}\n", scalar(&pod))
+    let url = [scheme, "://", &host, ":", &port, "/{database}"].concat();
+    ["        - name: ", &scalar(&pod), "\n          remote_url_template: ", &url, "\n"].concat()
 }
 
 fn end(target: &Target) -> String {
