@@ -2,18 +2,50 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Unexpected, Visitor},
+};
 
 use crate::FieldError;
 
 /// A JSON value that is a number or a string.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum IntOrString {
     /// A number.
     Int(i64),
     /// Text, such as `50%`.
     String(String),
+}
+
+impl<'de> Deserialize<'de> for IntOrString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Takes a number or a string.
+struct Either;
+
+impl Visitor<'_> for Either {
+    type Value = IntOrString;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number or a string")
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<IntOrString, E> {
+        Ok(IntOrString::Int(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<IntOrString, E> {
+        i64::try_from(number).map(IntOrString::Int).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<IntOrString, E> {
+        Ok(IntOrString::String(text.to_owned()))
+    }
 }
 
 impl fmt::Display for IntOrString {

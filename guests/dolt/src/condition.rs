@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sdk::{Conditions, Plan, Severity, Verdict, World};
+use crds::ConditionStatus;
+use sdk::{Condition, Conditions, Plan, Severity, Verdict, World};
 
 /// The condition that says whether an object is as it should be.
 pub const READY: &str = "Ready";
@@ -41,4 +42,39 @@ pub fn report(world: &dyn World, conditions: &mut Conditions, plan: &mut Plan, v
     } else if verdict.holds && !was_ready {
         plan.event(Severity::Normal, &verdict.reason, "Reconcile", verdict.message.clone());
     }
+}
+
+/// The conditions that stand in a status that has been read, now looked at in this generation.
+pub fn conditions(generation: u64, said: &[crds::Condition]) -> Conditions {
+    let condition = |said: &crds::Condition| Condition {
+        kind: said.type_.clone(),
+        status: match said.status {
+            ConditionStatus::True => "True",
+            ConditionStatus::False => "False",
+            ConditionStatus::Unknown => "Unknown",
+        }
+        .to_owned(),
+        observed_generation: said.observed_generation.and_then(|generation| u64::try_from(generation).ok()),
+        last_transition_time: said.last_transition_time.clone(),
+        reason: said.reason.clone(),
+        message: said.message.clone(),
+    };
+    Conditions::new(generation, said.iter().map(condition).collect())
+}
+
+/// The same as they stand in a status that is to be written.
+pub fn said(conditions: Conditions) -> Vec<crds::Condition> {
+    let condition = |condition: Condition| crds::Condition {
+        type_: condition.kind,
+        status: match condition.status.as_str() {
+            "True" => ConditionStatus::True,
+            "False" => ConditionStatus::False,
+            _ => ConditionStatus::Unknown,
+        },
+        observed_generation: condition.observed_generation.and_then(|generation| i64::try_from(generation).ok()),
+        last_transition_time: condition.last_transition_time,
+        reason: condition.reason,
+        message: condition.message,
+    };
+    conditions.into_list().into_iter().map(condition).collect()
 }

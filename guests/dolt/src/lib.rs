@@ -18,7 +18,7 @@ mod settings;
 
 pub use account::Account;
 pub use claim::{CREATED, Claim, claims, is_older, name_for};
-pub use condition::{Obstacle, READY, report};
+pub use condition::{Obstacle, READY, conditions, report, said};
 pub use destination::{copy, destination, in_the_way, storage_mistakes};
 pub use exclusive::{Exclusive, conflict, heir, mark};
 pub use honored::tell_ignored;

@@ -22,8 +22,7 @@ mod volumes;
 use std::time::Duration;
 
 use dolt::{Settings, report};
-use sdk::{Conditions, Description, Failure, Header, Permission, Plan, Reconciler, Request, Severity, World, kind};
-use serde_json::json;
+use sdk::{Description, Failure, Header, Permission, Plan, Reconciler, Request, Severity, World, Written, kind};
 
 use crate::{
     form::Form,
@@ -107,7 +106,7 @@ impl Reconciler for DoltDBReconciler {
             leadership = Leadership::Nobody;
         }
         let servers = build::Servers::of(&target, &observed, &leadership);
-        observed.template_is_there = servers.are_specified();
+        observed.stale = update::stale(&target, &observed, servers.are_specified());
 
         let kept = kept::kept(&target, &observed);
         let mut step = primary::decide(
@@ -219,7 +218,7 @@ impl Decision<'_> {
         };
         let way = target.form.progress(target, observed, leader);
         let (ready, warn) = status::ready(target, observed, gate.obstacle(), request.last.as_ref(), way.as_ref(), roles, growth);
-        let mut conditions = Conditions::of(request)?;
+        let mut conditions = dolt::conditions(target.header.generation, &target.status.conditions);
         let said = conditions.get(dolt::READY).map(|ready| ready.message.clone());
         if let Some(way) = way.filter(|way| ready.reason == way.reason && said.as_ref() != Some(&way.message)) {
             plan.event(Severity::Normal, way.reason, "TurnReplication", way.message);
@@ -266,9 +265,8 @@ impl Decision<'_> {
         let leads_at = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok()).map_or(epoch, |server| server.report.epoch);
         changes::count(world, &mut status, target, leader, leads_at);
         status::remember(world, &mut status, target, observed, leadership, step);
-        let mut status = serde_json::to_value(status).map_err(|error| status::unwritable(&error))?;
-        status["conditions"] = json!(conditions.into_list());
-        plan.status(&status);
+        status.conditions = dolt::said(conditions);
+        plan.status(Written(serde_json::to_string(&status).map_err(|error| status::unwritable(&error))?));
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use crds::names;
 use sdk::{Failure, Header, Owner, Owners, Selector, Typed, World, reference};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::{
     form::{Form, form},
@@ -42,8 +42,8 @@ pub(crate) struct Observed {
     pub(crate) restore: Restore,
     /// The claims, where they have to grow.
     pub(crate) claims: Claims,
-    /// Whether the StatefulSet makes pods from the template that is wanted now: if not, what it calls its newest revision is about to be none.
-    pub(crate) template_is_there: bool,
+    /// The pods that are to be replaced, once it is known from which template pods are made now ([`stale`](crate::update::stale)).
+    pub(crate) stale: Option<Vec<i32>>,
     /// The StatefulSet's pods by ordinal.
     pub(crate) pods: Pods,
     /// What the servers in the started pods say, or why they don't.
@@ -76,10 +76,10 @@ pub(crate) struct StatefulSet {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct StatefulSetSpec {
     pub(crate) replicas: Option<i32>,
-    pub(crate) service_name: Value,
-    pub(crate) pod_management_policy: Value,
-    pub(crate) selector: Value,
-    pub(crate) volume_claim_templates: Value,
+    pub(crate) service_name: Option<Box<RawValue>>,
+    pub(crate) pod_management_policy: Option<Box<RawValue>>,
+    pub(crate) selector: Option<Box<RawValue>>,
+    pub(crate) volume_claim_templates: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -96,7 +96,17 @@ pub(crate) struct StatefulSetStatus {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Owned {
     pub(crate) owner_references: Owners,
-    annotations: BTreeMap<String, String>,
+    annotations: Annotations,
+}
+
+/// The annotations of a StatefulSet.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "k8s.dolthub.com/replication")]
+    replication: Option<String>,
+    #[serde(rename = "k8s.dolthub.com/pod-template")]
+    pod_template: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -135,7 +145,7 @@ impl Observed {
         };
         let form = form(&target, stateful_set.as_ref(), &pods);
         let target = target.with_pods(&pods).on_its_way(form, stateful_set.as_ref().and_then(|set| set.body.spec.replicas));
-        let templates = stateful_set.as_ref().map(|set| &set.body.spec.volume_claim_templates);
+        let templates = stateful_set.as_ref().and_then(|set| set.body.spec.volume_claim_templates.as_deref());
         let claims = Claims::of(world, &target, templates)?;
         let (missing_credentials, previous) = credentials(world, &target)?;
         let observed = Self {
@@ -149,7 +159,7 @@ impl Observed {
             restore: Restore::of(world, &target, stateful_set.is_none() && !released)?,
             released,
             claims,
-            template_is_there: true,
+            stale: None,
             servers: BTreeMap::new(),
             refusing: BTreeSet::new(),
             former_password: None,
@@ -189,12 +199,12 @@ impl Observed {
 impl Owned {
     /// Whether the object belongs to a DoltDB with replication, if it says so.
     pub(crate) fn replicates(&self) -> Option<bool> {
-        self.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
+        self.annotations.replication.as_ref().map(|value| value == "true")
     }
 
-    /// The value of an annotation.
-    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
-        self.annotations.get(name).map(String::as_str)
+    /// What it says of the template of its pods, if it does.
+    pub(crate) fn pod_template(&self) -> Option<&str> {
+        self.annotations.pod_template.as_deref()
     }
 
     /// The owner that controls the object.

@@ -28,8 +28,22 @@ pub(crate) struct Pod {
 #[serde(default, rename_all = "camelCase")]
 struct PodMetadata {
     owner_references: Owners,
-    annotations: BTreeMap<String, String>,
+    annotations: Annotations,
     creation_timestamp: Option<String>,
+}
+
+/// The annotations that the pods are made with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "k8s.dolthub.com/configmap-hash")]
+    config_hash: Option<String>,
+    #[serde(rename = "k8s.dolthub.com/replication")]
+    replication: Option<String>,
+    #[serde(rename = "k8s.dolthub.com/listener-tls")]
+    listener_tls: Option<String>,
+    #[serde(rename = "k8s.dolthub.com/self-fencing")]
+    self_fencing: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -44,11 +58,29 @@ struct PodStatus {
 #[serde(default)]
 struct PodCondition {
     #[serde(rename = "type")]
-    kind: String,
-    status: String,
+    kind: ConditionKind,
+    status: ConditionStatus,
     message: String,
     #[serde(rename = "lastTransitionTime")]
     since: Option<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+enum ConditionKind {
+    Ready,
+    PodScheduled,
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+enum ConditionStatus {
+    True,
+    False,
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -100,12 +132,12 @@ struct Waiting {
 impl Pod {
     /// Whether it counts as ready.
     pub(crate) fn is_ready(&self) -> bool {
-        self.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True")
+        self.status.conditions.iter().any(|c| c.kind == ConditionKind::Ready && c.status == ConditionStatus::True)
     }
 
     /// Since when it does not count as ready.
     pub(crate) fn unready_since(&self) -> Option<Timestamp> {
-        let condition = self.status.conditions.iter().find(|c| c.kind == "Ready" && c.status != "True")?;
+        let condition = self.status.conditions.iter().find(|c| c.kind == ConditionKind::Ready && c.status != ConditionStatus::True)?;
         parse_rfc3339(condition.since.as_deref()?)
     }
 
@@ -121,17 +153,17 @@ impl Pod {
 
     /// The hash of the configuration that it was made for.
     pub(crate) fn config_hash(&self) -> Option<&str> {
-        self.metadata.annotations.get(names::ANNOTATION_CONFIG_HASH).map(String::as_str)
+        self.metadata.annotations.config_hash.as_deref()
     }
 
     /// Whether it was made for a DoltDB with replication, if it says so.
     pub(crate) fn replicates(&self) -> Option<bool> {
-        self.metadata.annotations.get(names::ANNOTATION_REPLICATION).map(|value| value == "true")
+        self.metadata.annotations.replication.as_ref().map(|value| value == "true")
     }
 
     /// The TLS that its server offers clients, if it does.
     pub(crate) fn listener_tls(&self) -> Option<Tls> {
-        Tls::of(self.metadata.annotations.get(names::ANNOTATION_LISTENER_TLS)?)
+        Tls::of(self.metadata.annotations.listener_tls.as_ref()?)
     }
 
     /// When it was made, maybe in the place of another.
@@ -151,7 +183,7 @@ impl Pod {
 
     /// After how many seconds its server has ended itself when it is primary and cut off; none where it does not.
     pub(crate) fn self_fencing(&self) -> Option<u64> {
-        self.metadata.annotations.get(names::ANNOTATION_SELF_FENCING)?.strip_suffix('s')?.parse().ok()
+        self.metadata.annotations.self_fencing.as_ref()?.strip_suffix('s')?.parse().ok()
     }
 
     /// What its containers said when they ended, in this order. A server that ends by itself says nothing.
@@ -175,8 +207,8 @@ impl Pod {
 
     /// What keeps it from running, if Kubernetes says so.
     pub(crate) fn trouble(&self) -> Option<String> {
-        let unscheduled = self.status.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False");
-        if let Some(condition) = unscheduled {
+        let unscheduled = |c: &&PodCondition| c.kind == ConditionKind::PodScheduled && c.status == ConditionStatus::False;
+        if let Some(condition) = self.status.conditions.iter().find(unscheduled) {
             return Some(format!("not scheduled: {}", condition.message));
         }
         let containers = self.status.init_container_statuses.iter().chain(&self.status.container_statuses);

@@ -2,8 +2,7 @@
 
 use crds::{DoltDB, DoltDBSpec, DoltDBStatus, ObjectMeta, Replication, names};
 use dolt::{Servers, Settings};
-use sdk::{Failure, Header, Request, owner_reference};
-use serde_json::Value;
+use sdk::{Failure, Header, Json, Request, owner_reference};
 
 use crate::{
     form::{FIRST, Form},
@@ -16,8 +15,8 @@ use crate::{
 pub(crate) struct Target {
     /// Name, namespace, uid, generation.
     pub(crate) header: Header,
-    /// The entry of `metadata.ownerReferences` by which its children belong to it.
-    pub(crate) owner_reference: Value,
+    /// The entry of `metadata.ownerReferences` by which its children belong to it, written.
+    pub(crate) owner_reference: String,
     /// Its labels and annotations.
     pub(crate) metadata: ObjectMeta,
     /// What is wanted.
@@ -44,7 +43,7 @@ impl Target {
         let (replication, replicas) = (spec.replication(), spec.replicas());
         let listener_tls = listener::next(spec.server.listener.tls.as_ref(), &[]);
         Ok(Self {
-            owner_reference: owner_reference(&object.header),
+            owner_reference: owner_reference(&object.header).written(),
             header: object.header,
             metadata,
             replication,

@@ -34,7 +34,7 @@ pub(crate) enum Replacement {
 
 /// Which pod is replaced now.
 pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Leadership) -> Replacement {
-    let Some(stale) = stale(target, observed) else { return Replacement::None };
+    let Some(stale) = &observed.stale else { return Replacement::None };
     if target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast || stale.is_empty() {
         return Replacement::None;
     }
@@ -86,7 +86,7 @@ fn restart_of_the_first(target: &Target, observed: &Observed) -> Replacement {
 pub(crate) fn only_primary_is_left(target: &Target, observed: &Observed, leader: i32) -> bool {
     target.spec.update_strategy == UpdateStrategy::ReplicasFirstPrimaryLast
         && target.form == Form::Settled
-        && stale(target, observed).is_some_and(|stale| stale == [leader])
+        && observed.stale.as_deref() == Some(&[leader])
         && all_well(target, observed, Some(leader)).is_ok()
 }
 
@@ -180,15 +180,16 @@ fn running(observed: &Observed) -> Option<i32> {
 fn all_know(target: &Target, observed: &Observed) -> bool {
     target.form == Form::TurningOff
         || target.spec.update_strategy != UpdateStrategy::ReplicasFirstPrimaryLast
-        || (build::config_is_there(target, observed) && stale(target, observed).is_some_and(|stale| stale.is_empty()))
+        || (build::config_is_there(target, observed) && observed.stale.as_ref().is_some_and(Vec::is_empty))
 }
 
-/// The pods that are not current by ordinal, of those that stay; none as long as the newest revision is not known, or about to be another.
-fn stale(target: &Target, observed: &Observed) -> Option<Vec<i32>> {
+/// The pods that are not current by ordinal, of those that stay; none as long as the newest revision is not known, or about to be another, because
+/// pods are made from another template than the one that is wanted now.
+pub(crate) fn stale(target: &Target, observed: &Observed, template_is_there: bool) -> Option<Vec<i32>> {
     let set = observed.stateful_set.as_ref()?;
     let known = set.body.status.observed_generation >= set.header.generation && !set.body.status.update_revision.is_empty();
     let stays = |ordinal: &i32| *ordinal < target.replicas;
-    let counts = observed.is_as_specified(target) && observed.template_is_there && known;
+    let counts = observed.is_as_specified(target) && template_is_there && known;
     counts.then(|| observed.pods.keys().copied().filter(|ordinal| stays(ordinal) && !is_current(target, observed, *ordinal)).collect())
 }
 

@@ -7,7 +7,7 @@
 use crds::{ConditionStatus, Quantity, UpdateStrategy, names};
 use sdk::{Failure, Header, Selector, Typed, Verdict, World, reference};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use crate::{observe::Observed, status::Update, target::Target};
 
@@ -94,14 +94,17 @@ enum Template {
 pub(crate) struct Claims {
     list: Vec<Typed<Claim>>,
     fixed: Option<String>,
+    /// What the template of the StatefulSet asks for.
+    asked: Option<Quantity>,
 }
 
 impl Claims {
     /// Looks at the claims, where their sizes are of concern: as long as all is as it should be nothing is read.
-    pub(crate) fn of(world: &dyn World, target: &Target, stateful_set: Option<&Value>) -> Result<Self, Failure> {
-        let concern = template(target, stateful_set) == Template::Smaller || is_growing(target);
+    pub(crate) fn of(world: &dyn World, target: &Target, templates: Option<&RawValue>) -> Result<Self, Failure> {
+        let asked = size(templates);
+        let concern = template(target, asked.as_ref()) == Template::Smaller || is_growing(target);
         if !concern || !target.spec.storage.resize_in_use_volumes {
-            return Ok(Self::default());
+            return Ok(Self { asked, ..Self::default() });
         }
         let selector = Selector::new("v1", "PersistentVolumeClaim", target.namespace()).label(names::LABEL_NAME, target.name()).fields(&[
             "/spec/storageClassName",
@@ -121,7 +124,7 @@ impl Claims {
                 fixed = Some(class.to_owned());
             }
         }
-        Ok(Self { list, fixed })
+        Ok(Self { list, fixed, asked })
     }
 }
 
@@ -157,14 +160,14 @@ fn is_less(size: Option<&Quantity>, target: &Target) -> bool {
     is < wanted
 }
 
-fn template_size(stateful_set: Option<&Value>) -> Option<Quantity> {
-    let size = stateful_set?.get(0)?.get("spec")?.get("resources")?.get("requests")?.get("storage")?;
-    Quantity::deserialize(size).ok()
+fn size(templates: Option<&RawValue>) -> Option<Quantity> {
+    let templates: Vec<Claim> = serde_json::from_str(templates?.get()).ok()?;
+    templates.into_iter().next()?.spec.resources.requests.storage
 }
 
-fn template(target: &Target, stateful_set: Option<&Value>) -> Template {
+fn template(target: &Target, asked: Option<&Quantity>) -> Template {
     let bytes = |size: &Quantity| size.bytes("size").ok();
-    let (Some(is), Some(wanted)) = (template_size(stateful_set).as_ref().and_then(bytes), bytes(&target.spec.storage.size)) else {
+    let (Some(is), Some(wanted)) = (asked.and_then(bytes), bytes(&target.spec.storage.size)) else {
         return Template::Missing;
     };
     match is.cmp(&wanted) {
@@ -176,12 +179,12 @@ fn template(target: &Target, stateful_set: Option<&Value>) -> Template {
 
 /// What comes next for the volumes. `calm` says that nothing else is being done about the pods.
 pub(crate) fn growth(target: &Target, observed: &Observed, calm: bool) -> Growth {
-    let templates = observed.stateful_set.as_ref().map(|set| &set.body.spec.volume_claim_templates);
-    let template = template(target, templates);
+    let asked = observed.claims.asked.as_ref();
+    let template = template(target, asked);
     let said = target.status.conditions.iter().any(|condition| condition.type_ == STORAGE_RESIZED);
     let size = &target.spec.storage.size;
     if template == Template::Larger {
-        let is = template_size(templates).map_or_else(String::new, |size| size.to_string());
+        let is = asked.map_or_else(String::new, ToString::to_string);
         let message = format!("spec.storage.size: cannot decrease storage size from '{is}' to '{size}': set it back to {is}");
         return Growth { verdict: Some(Verdict::no("ShrinkRefused", message)), refused: true, ..Growth::default() };
     }

@@ -26,8 +26,10 @@ pub use describe::kind;
 pub use imports::Imports;
 #[cfg(target_arch = "wasm32")]
 pub use imports::set_panic_hook;
-pub use manifest::{Fields, Json, escape};
-pub use object::{Owner, Owners, Typed, owner_reference, reference};
+pub use manifest::{Items, Json, List, Manifest, With, Written, escape, items};
+#[doc(hidden)]
+pub use manifest::{close, in_order};
+pub use object::{Owner, OwnerReference, Owners, Typed, owner_reference, reference};
 pub use read::Selector;
 #[doc(hidden)]
 pub use statement::check_placeholders;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::{Failure, Header, Object, ObjectRef, Request};
+use crate::{Failure, Header, Json, Object, ObjectRef, Request, object};
 
 /// An object with its body as a Rust type. The type names the fields that the reader wants; the rest is ignored.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,15 +111,42 @@ pub fn reference(api_version: &str, kind: &str, namespace: &str, name: &str) -> 
 }
 
 /// The entry of `metadata.ownerReferences` by which an object belongs to `owner` and is deleted with it.
-pub fn owner_reference(owner: &Header) -> Value {
-    json!({
-        "apiVersion": owner.api_version,
-        "kind": owner.kind,
-        "name": owner.name,
-        "uid": owner.uid,
-        "controller": true,
-        "blockOwnerDeletion": true,
-    })
+pub fn owner_reference(owner: &Header) -> OwnerReference<'_> {
+    OwnerReference {
+        api_version: &owner.api_version,
+        block_owner_deletion: true,
+        controller: true,
+        kind: &owner.kind,
+        name: &owner.name,
+        uid: &owner.uid,
+    }
+}
+
+/// An entry of `metadata.ownerReferences` that is to be written.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerReference<'a> {
+    api_version: &'a str,
+    block_owner_deletion: bool,
+    controller: bool,
+    kind: &'a str,
+    name: &'a str,
+    uid: &'a str,
+}
+
+impl Json for OwnerReference<'_> {
+    fn write(self, out: &mut String) {
+        let Self { api_version, block_owner_deletion, controller, kind, name, uid } = self;
+        let reference = object! {
+            "apiVersion": api_version,
+            "blockOwnerDeletion": block_owner_deletion,
+            "controller": controller,
+            "kind": kind,
+            "name": name,
+            "uid": uid,
+        };
+        reference.write(out);
+    }
 }
 
 /// `metadata.ownerReferences` of an object, as far as it was read.

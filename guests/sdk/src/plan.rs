@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Json, Labelling, Next, Plan, Propagation,
-    Severity, Task, Timestamp, object::reference,
+    Application, Deletion, Effect, Event, Execution, Finalizer, GeneratedSecret, Header, Json, Labelling, Manifest, Next, Plan,
+    Propagation, Severity, Task, Timestamp,
 };
 
 impl Default for Plan {
@@ -20,17 +20,14 @@ impl Plan {
     }
 
     /// Applies a manifest. Fields that an earlier manifest of the same object had and this one has not are removed.
-    pub fn apply<'a>(&mut self, manifest: impl Into<Json<'a>>) -> &mut Self {
+    pub fn apply(&mut self, manifest: impl Into<Manifest>) -> &mut Self {
         self.apply_to("", manifest)
     }
 
     /// Applies a manifest to the object of this uid only.
-    pub fn apply_to<'a>(&mut self, uid: &str, manifest: impl Into<Json<'a>>) -> &mut Self {
-        let manifest = manifest.into();
-        let (api_version, kind) = (manifest.text(&["apiVersion"]), manifest.text(&["kind"]));
-        let (namespace, name) = (manifest.text(&["metadata", "namespace"]), manifest.text(&["metadata", "name"]));
-        let object = reference(api_version, kind, namespace, name);
-        self.effects.push(Effect::Apply(Application { object, uid: uid.to_owned(), body: manifest.written() }));
+    pub fn apply_to(&mut self, uid: &str, manifest: impl Into<Manifest>) -> &mut Self {
+        let Manifest { object, body } = manifest.into();
+        self.effects.push(Effect::Apply(Application { object, uid: uid.to_owned(), body }));
         self
     }
 
@@ -78,8 +75,8 @@ impl Plan {
     }
 
     /// Writes the status of the reconciled object: the content of `status`, complete.
-    pub fn status<'a>(&mut self, status: impl Into<Json<'a>>) -> &mut Self {
-        self.effects.push(Effect::Status(status.into().written()));
+    pub fn status(&mut self, status: impl Json) -> &mut Self {
+        self.effects.push(Effect::Status(status.written()));
         self
     }
 
@@ -136,6 +133,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::reference;
 
     #[test]
     fn an_application_is_addressed_by_its_manifest() {

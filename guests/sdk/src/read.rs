@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Failure, Object, ObjectRef, Operator, Query, ReadError, Requirement, Rows, Selection, SqlError, TaskState, Typed, World, kind,
+    Failure, Object, ObjectRef, Operator, Page, Query, ReadError, Requirement, Rows, Selection, SqlError, TaskState, Typed, World, kind,
 };
 
 impl dyn World + '_ {
@@ -28,16 +28,13 @@ impl dyn World + '_ {
     /// # Errors
     /// When the host cannot answer.
     pub fn select_all(&self, selector: &Selector) -> Result<Vec<Object>, Failure> {
-        let mut selection = selector.0.clone();
-        let mut objects = Vec::new();
-        loop {
-            let page = self.select(&selection)?;
+        let Page { mut objects, mut next } = self.select(&selector.0)?;
+        while next.is_some() {
+            let page = self.select(&Selection { page: next, ..selector.0.clone() })?;
             objects.extend(page.objects);
-            match page.next {
-                Some(next) => selection.page = Some(next),
-                None => return Ok(objects),
-            }
+            next = page.next;
         }
+        Ok(objects)
     }
 
     /// All objects that match, with their bodies as `T`.

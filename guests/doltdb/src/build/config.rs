@@ -1,35 +1,27 @@
-//! The servers' configuration: one file for each ordinal, in one ConfigMap.
-//!
-//! The bytes are those that a cluster has had before, so that taking it over restarts nothing: order of keys, indent of four, quotes.
+//! The servers' configuration: one file for each ordinal, in one ConfigMap. What stands in a file is in [`parts`](super::parts).
 
-use std::{cell::OnceCell, collections::BTreeMap, fmt::Write};
+use std::{cell::OnceCell, collections::BTreeMap};
 
 use crds::{UpdateStrategy, names};
-use sdk::{Fields, object};
+use sdk::{Json, Manifest, object};
 use sha2::{Digest, Sha256};
 
-use super::{
-    files::{LISTENER_TLS_FOLDER, TLS_FOLDER},
-    metadata, selector, texts,
-    yaml::scalar,
-};
+use super::{Texts, child, metadata, parts::Parts, selector, texts};
 use crate::{
     form::{FIRST, Form},
     observe::Observed,
     target::Target,
 };
 
-/// The first epoch of a cluster. It counts on an empty volume only.
-pub(crate) const BOOTSTRAP_EPOCH: u64 = 1;
-
 /// The files by their keys, for so many servers.
 pub(super) fn config(target: &Target, observed: &Observed, replicas: i32) -> BTreeMap<String, String> {
     let there = observed.config.as_ref();
+    let parts = Parts::of(target, replicas);
     (0..replicas)
         .map(|ordinal| {
             let key = names::config_key(target.name(), ordinal);
-            let role = bootstrap_role(target, there, &key, ordinal);
-            (key, file(target, ordinal, replicas, role))
+            let file = parts.file(ordinal, || bootstrap_role(target, there, &key, ordinal));
+            (key, file)
         })
         .collect()
 }
@@ -66,19 +58,23 @@ fn hash_there<'a>(servers: usize, target: &Target, observed: &'a Observed) -> &'
 }
 
 /// The ConfigMap with the files. A server that is going away keeps its own as long as it is there: it may have to start once more.
-pub(super) fn config_map<'a>(target: &'a Target, observed: &'a Observed, config: &'a BTreeMap<String, String>) -> Fields<'a> {
+pub(super) fn config_map(target: &Target, observed: &Observed, config: &BTreeMap<String, String>) -> Manifest {
     let running = observed.stateful_set.as_ref().and_then(|set| set.body.spec.replicas).unwrap_or_default();
-    let mut data = texts(config);
+    let mut data: Texts = texts(config).collect();
     for ordinal in i32::try_from(config.len()).unwrap_or(running)..running {
         let key = names::config_key(target.name(), ordinal);
-        data.extend(observed.config.as_ref().and_then(|there| there.get_key_value(&key)).map(|(key, file)| (key.as_str(), file)));
+        let file = observed.config.as_ref().and_then(|there| there.get_key_value(&key));
+        data.extend(file.map(|(key, file)| (key.as_str(), file.into())));
     }
-    object! {
+    let name = names::config_map(target.name());
+    let object = child(target, "v1", "ConfigMap", &name);
+    let body = object! {
         "apiVersion": "v1",
+        "data": &data,
         "kind": "ConfigMap",
-        "metadata": metadata(target, names::config_map(target.name()), selector(target), Fields::default()),
-        "data": data,
-    }
+        "metadata": metadata(target, &name, selector(target), Texts::new()),
+    };
+    Manifest { object, body: body.written() }
 }
 
 /// The value of the annotation by which a change of the files reaches the pods, if it is to.
@@ -103,7 +99,7 @@ fn hash<'a>(config: impl IntoIterator<Item = (&'a String, &'a String)>) -> Strin
 
 /// The names of the other servers in a file.
 pub(super) fn peers(file: &str) -> impl Iterator<Item = &str> {
-    file.lines().filter_map(|line| line.strip_prefix("        - name: ")).map(|name| name.trim_matches('"'))
+    file.split("\n        - name: ").skip(1).filter_map(|rest| rest.lines().next()).map(|name| name.trim_matches('"'))
 }
 
 /// The role that a server has as long as its volume is empty. It is chosen once, when the cluster is made: a server that is added later, or
@@ -120,78 +116,5 @@ fn bootstrap_role(target: &Target, there: Option<&BTreeMap<String, String>>, key
 }
 
 fn role_of(file: &str) -> Option<&str> {
-    file.lines().find_map(|line| line.strip_prefix("    bootstrap_role: "))
-}
-
-/// Writing to a string cannot fail, hence the results that are dropped.
-fn file(target: &Target, ordinal: i32, replicas: i32, bootstrap_role: &str) -> String {
-    let server = &target.spec.server;
-    let mut file = String::with_capacity(1024);
-    let _ = writeln!(file, "behavior:");
-    let _ = writeln!(file, "    auto_gc_behavior:");
-    let _ = writeln!(file, "        enable: {}", server.behavior.auto_gc_behavior.enabled);
-    let _ = writeln!(file, "log_level: {}", scalar(&server.log_level));
-    if target.replication.enabled {
-        let port = server.cluster.remotes_api.port;
-        let tls = server.cluster.remotes_api.tls.is_some();
-        let scheme = if tls { "https" } else { "http" };
-        let _ = writeln!(file, "cluster:");
-        let _ = writeln!(file, "    standby_remotes:");
-        for peer in (0..replicas).filter(|peer| *peer != ordinal) {
-            let host = names::pod_short_host(target.name(), peer, target.namespace());
-            let _ = writeln!(file, "        - name: {}", scalar(&target.pod(peer)));
-            let _ = writeln!(file, "          remote_url_template: {scheme}://{host}:{port}/{{database}}");
-        }
-        let _ = writeln!(file, "    bootstrap_epoch: {BOOTSTRAP_EPOCH}");
-        let _ = writeln!(file, "    bootstrap_role: {bootstrap_role}");
-        let _ = writeln!(file, "    remotesapi:");
-        let _ = writeln!(file, "        port: {port}");
-        if tls {
-            for (key, name) in [("tls_key", "tls.key"), ("tls_cert", "tls.crt"), ("tls_ca", "ca.crt")] {
-                let _ = writeln!(file, "        {key}: {TLS_FOLDER}/{name}");
-            }
-        }
-        let wait = target.spec.replication.as_ref().and_then(|replication| replication.ack_writes_timeout_seconds);
-        if let Some(seconds) = wait.filter(|seconds| *seconds > 0) {
-            let _ = writeln!(file, "system_variables:");
-            let _ = writeln!(file, "    dolt_cluster_ack_writes_timeout_secs: {seconds}");
-        }
-    }
-    let _ = writeln!(file, "listener:");
-    let _ = writeln!(file, "    host: {}", scalar(&server.listener.host));
-    let _ = writeln!(file, "    port: {}", server.listener.port);
-    let _ = writeln!(file, "    max_connections: {}", server.listener.max_connections);
-    if let Some(tls) = &target.listener_tls {
-        for (key, name) in [("tls_key", "tls.key"), ("tls_cert", "tls.crt")] {
-            let _ = writeln!(file, "    {key}: {LISTENER_TLS_FOLDER}/{name}");
-        }
-        if tls.required {
-            let _ = writeln!(file, "    require_secure_transport: true");
-        }
-    }
-    if server.metrics.enabled {
-        let _ = writeln!(file, "metrics:");
-        if server.metrics.labels.is_empty() {
-            let _ = writeln!(file, "    labels: {{}}");
-        } else {
-            let _ = writeln!(file, "    labels:");
-        }
-        for (key, value) in &server.metrics.labels {
-            let _ = writeln!(file, "        {}: {}", scalar(key), scalar(value));
-        }
-        let _ = writeln!(file, "    host: {}", scalar(&server.metrics.host));
-        let _ = writeln!(file, "    port: {}", server.metrics.port);
-    }
-    if let Some(mcp) = &server.mcp_server {
-        // The server itself puts the values of its environment in.
-        let user = if mcp.user.as_deref().unwrap_or_default().is_empty() { "${DOLT_USERNAME}" } else { "${DOLT_MCP_USER}" };
-        let _ = writeln!(file, "mcp_server:");
-        let _ = writeln!(file, "    port: {}", mcp.port);
-        let _ = writeln!(file, "    user: {user}");
-        let _ = writeln!(file, "    password: ${{DOLT_MCP_PASSWORD}}");
-        if let Some(database) = mcp.database.as_deref().filter(|database| !database.is_empty()) {
-            let _ = writeln!(file, "    database: {}", scalar(database));
-        }
-    }
-    file
+    file.split_once("\n    bootstrap_role: ")?.1.lines().next()
 }

@@ -3,12 +3,14 @@
 //!
 //! It knows nothing of what the operator does about a primary that gives no answer.
 
+use std::borrow::Cow;
+
 use crds::names;
 use sdk::Json;
 
 use super::{
     files::LISTENER_TLS_FOLDER,
-    script::{self, Script, Written, script},
+    script::{self, Script, script},
 };
 use crate::target::Target;
 
@@ -41,22 +43,22 @@ const ASKING_BY_TLS: Script = script!(BY_TLS);
 const AFTER_ASKING: Script = script!(SERVER.1);
 
 /// The script for a container's `bash -c`, with what goes before.
-pub(super) fn script(target: &Target, before: &[Script]) -> Json<'static> {
+pub(super) fn script(target: &Target, before: impl IntoIterator<Item = Script>) -> impl Json {
     written(target.listener_tls.as_ref().map(|_| target.servers.domain()), before)
 }
 
 /// `domain` is the one of the servers' names, where they are asked by TLS.
-fn written(domain: Option<&str>, before: &[Script]) -> Json<'static> {
-    let mut script = Written::new();
-    for part in before {
-        script.add(*part);
-    }
-    script.add_text(&format!("period={PERIOD} answer={ANSWER} limit={} forget={} most={KEPT}\n", 100 * LIMIT, 100 * FORGET));
-    if let Some(domain) = domain {
-        script.add_text(&by_tls(domain));
-    }
-    script.add(BEFORE_ASKING).add(if domain.is_some() { ASKING_BY_TLS } else { ASKING_IN_PLAIN_TEXT }).add(AFTER_ASKING);
-    script.json()
+fn written(domain: Option<&str>, before: impl IntoIterator<Item = Script>) -> impl Json {
+    script::text(move |script| {
+        for part in before {
+            script.add(part);
+        }
+        script.add_text(&format!("period={PERIOD} answer={ANSWER} limit={} forget={} most={KEPT}\n", 100 * LIMIT, 100 * FORGET));
+        if let Some(domain) = domain {
+            script.add_text(&by_tls(domain));
+        }
+        script.add(BEFORE_ASKING).add(if domain.is_some() { ASKING_BY_TLS } else { ASKING_IN_PLAIN_TEXT }).add(AFTER_ASKING);
+    })
 }
 
 /// The function that asks another server by TLS, and in plain text if that does not work: while pods are replaced, some may not offer it. What it is
@@ -74,8 +76,8 @@ fn by_tls(domain: &str) -> String {
 }
 
 /// The pods' annotation that they fence themselves, and its value: after how long one that is cut off has stopped.
-pub(super) fn annotation() -> (&'static str, String) {
-    (names::ANNOTATION_SELF_FENCING, format!("{STOPPED_AFTER}s"))
+pub(super) fn annotation() -> (&'static str, Cow<'static, str>) {
+    (names::ANNOTATION_SELF_FENCING, format!("{STOPPED_AFTER}s").into())
 }
 
 #[cfg(test)]
@@ -100,7 +102,7 @@ mod tests {
             (Some("cluster.local"), by_tls("cluster.local"), server.replace(IN_PLAIN_TEXT, BY_TLS)),
         ] {
             let script = [FIRST, times, &ask, &server].concat().replace('$', "$$");
-            assert_eq!(written(domain, &[script!(FIRST)]).written(), serde_json::to_string(&script).unwrap());
+            assert_eq!(written(domain, [script!(FIRST)]).written(), serde_json::to_string(&script).unwrap());
         }
     }
 }

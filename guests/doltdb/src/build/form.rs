@@ -4,8 +4,6 @@
 //! The form, and a digest of the template in this form, stand in an annotation of the StatefulSet. A form that was released never changes;
 //! `tests/golden` holds each.
 
-use crds::names;
-use sdk::Json;
 use sha2::{Digest, Sha256};
 
 use crate::observe::Observed;
@@ -34,8 +32,8 @@ pub(super) struct Template {
     pub(super) is_there: bool,
 }
 
-pub(super) fn template<'a>(observed: &Observed, build: impl Fn(Form) -> Json<'a>) -> Template {
-    let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.annotation(names::ANNOTATION_POD_TEMPLATE));
+pub(super) fn template(observed: &Observed, build: impl Fn(Form) -> String) -> Template {
+    let noted = observed.stateful_set.as_ref().map(|set| set.body.metadata.pod_template());
     let kept = match noted {
         None => None,
         // Before there was an annotation there was one form. What it looked like is not known: it is taken for what is built now.
@@ -45,13 +43,13 @@ pub(super) fn template<'a>(observed: &Observed, build: impl Fn(Form) -> Json<'a>
         }
     };
     if let Some((form, before)) = kept {
-        let pods = build(form).written();
+        let pods = build(form);
         let now = digest(&pods);
         if before.is_none_or(|before| before == now) {
             return Template { pods, noted: annotation(form, &now), is_there: true };
         }
     }
-    let pods = build(NEWEST).written();
+    let pods = build(NEWEST);
     let now = digest(&pods);
     Template { pods, noted: annotation(NEWEST, &now), is_there: false }
 }

@@ -5,6 +5,7 @@ mod env;
 mod fence;
 mod files;
 mod form;
+mod parts;
 mod pdb;
 mod pod;
 mod probes;
@@ -14,12 +15,15 @@ mod services;
 mod stateful_set;
 mod yaml;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crds::{IntOrString, names};
-use sdk::{Fields, Json, Plan, list, object};
+use sdk::{Json, ObjectRef, Plan, With, Written, list, object, reference};
 
-pub(crate) use config::BOOTSTRAP_EPOCH;
+pub(crate) use parts::BOOTSTRAP_EPOCH;
 pub(crate) use probes::REFUSED;
 
 use crate::{observe::Observed, roles::Leadership, target::Target, update, validate::Gate};
@@ -99,27 +103,32 @@ pub(crate) fn peers_by<'a>(hash: &str, target: &Target, observed: &'a Observed, 
 /// Domains whose labels and annotations are the business of the tool that put them on the DoltDB: on a child they would say something wrong.
 const TOOLS: [&str; 5] = ["kubectl.kubernetes.io", "helm.sh", "argoproj.io", "fluxcd.io", "k14s.io"];
 
+/// Labels or annotations by their names.
+type Texts<'a> = BTreeMap<&'a str, Cow<'a, str>>;
+
+/// A child by its name.
+fn child(target: &Target, api_version: &str, kind: &str, name: &str) -> ObjectRef {
+    reference(api_version, kind, target.namespace(), name)
+}
+
 /// The metadata of a child: the labels and annotations that the user gave the DoltDB, then the child's own.
-fn metadata<'a>(target: &'a Target, name: impl Into<Json<'a>>, labels: Fields<'a>, annotations: Fields<'a>) -> Fields<'a> {
-    let with_inherited = |inherited: &'a BTreeMap<String, String>, own: Fields<'a>| {
-        let mut all: Fields = texts(inherited).into_iter().filter(|(key, _)| is_inherited(key)).collect();
-        all.extend(own);
-        all
-    };
-    let mut metadata = object! {
-        "name": name,
-        "namespace": target.namespace(),
-        "ownerReferences": list![&target.owner_reference],
+fn metadata<'a>(target: &'a Target, name: &'a str, labels: Texts<'a>, annotations: Texts<'a>) -> impl Json {
+    let with_inherited = |inherited: &'a BTreeMap<String, String>, own: Texts<'a>| {
+        let mut all = own;
+        for (key, text) in texts(inherited).filter(|(key, _)| is_inherited(key)) {
+            all.entry(key).or_insert(text);
+        }
+        (!all.is_empty()).then_some(all)
     };
     let labels = with_inherited(&target.metadata.labels, labels);
-    if !labels.is_empty() {
-        metadata.set("labels", labels);
-    }
     let annotations = with_inherited(&target.metadata.annotations, annotations);
-    if !annotations.is_empty() {
-        metadata.set("annotations", annotations);
+    object! {
+        "annotations": annotations.as_ref(),
+        "labels": labels.as_ref(),
+        "name": name,
+        "namespace": target.namespace(),
+        "ownerReferences": list![Written(&target.owner_reference)],
     }
-    metadata
 }
 
 fn is_inherited(key: &str) -> bool {
@@ -129,27 +138,30 @@ fn is_inherited(key: &str) -> bool {
 }
 
 /// The labels by which Services and the StatefulSet find the pods.
-fn selector(target: &Target) -> Fields<'_> {
-    Fields::from_iter([(names::LABEL_NAME, target.name())])
+fn selector(target: &Target) -> Texts<'_> {
+    Texts::from([(names::LABEL_NAME, target.name().into())])
 }
 
 /// The same with the version, for StatefulSet and pods.
-fn versioned(target: &Target) -> Fields<'_> {
+fn versioned(target: &Target) -> Texts<'_> {
     let mut labels = selector(target);
     if !target.spec.engine_version.is_empty() {
-        labels.set(names::LABEL_VERSION, &target.spec.engine_version);
+        labels.insert(names::LABEL_VERSION, (&target.spec.engine_version).into());
     }
     labels
 }
 
 /// The annotations of StatefulSet, pods and volumes.
-fn annotations(target: &Target) -> Fields<'_> {
-    Fields::from_iter([(names::ANNOTATION_DOLTDB, target.name()), (names::ANNOTATION_REPLICATION, truth(target.replication.enabled))])
+fn annotations(target: &Target) -> Texts<'_> {
+    Texts::from([
+        (names::ANNOTATION_DOLTDB, target.name().into()),
+        (names::ANNOTATION_REPLICATION, truth(target.replication.enabled).into()),
+    ])
 }
 
-/// Labels or annotations, as they stand in a manifest.
-fn texts(texts: &BTreeMap<String, String>) -> Fields<'_> {
-    texts.iter().map(|(key, text)| (key.as_str(), text)).collect()
+/// Labels or annotations that are somebody else's.
+fn texts(texts: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    texts.iter().map(|(key, text)| (key.as_str(), text.into()))
 }
 
 /// A truth value where there has to be a text.
@@ -158,11 +170,11 @@ fn truth(value: bool) -> &'static str {
 }
 
 /// A number, or a text that says one.
-fn amount(amount: &IntOrString) -> Json<'_> {
-    match amount {
-        IntOrString::Int(number) => (*number).into(),
-        IntOrString::String(text) => text.into(),
-    }
+fn amount(amount: &IntOrString) -> impl Json {
+    With(move |out: &mut String| match amount {
+        IntOrString::Int(number) => number.write(out),
+        IntOrString::String(text) => text.write(out),
+    })
 }
 
 #[cfg(test)]

@@ -1,24 +1,32 @@
 //! The PodDisruptionBudget: how many servers may be away while nodes are drained.
 
-use crds::names;
-use sdk::{Fields, Json, object};
+use crds::{IntOrString, names};
+use sdk::{Json, Manifest, object};
 
-use super::{amount, metadata, selector};
+use super::{Texts, amount, child, metadata, selector};
 use crate::target::Target;
 
-pub(super) fn pod_disruption_budget(target: &Target) -> Fields<'_> {
-    let wanted = target.spec.pod_disruption_budget.as_ref();
-    let (field, pods) = match wanted.map(|budget| (&budget.min_available, &budget.max_unavailable)) {
-        Some((Some(min), _)) => ("minAvailable", amount(min)),
-        Some((None, Some(max))) => ("maxUnavailable", amount(max)),
-        Some((None, None)) | None => ("minAvailable", Json::from("50%")),
+/// How many stay where the user says nothing.
+const HALF: &str = "50%";
+
+pub(super) fn pod_disruption_budget(target: &Target) -> Manifest {
+    let half = IntOrString::String(HALF.to_owned());
+    let (min, max) = match target.spec.pod_disruption_budget.as_ref().map(|budget| (&budget.min_available, &budget.max_unavailable)) {
+        Some((Some(min), _)) => (Some(min), None),
+        Some((None, Some(max))) => (None, Some(max)),
+        Some((None, None)) | None => (Some(&half), None),
     };
-    let mut spec = object! { "selector": object! { "matchLabels": selector(target) } };
-    spec.set(field, pods);
-    object! {
+    let name = names::pod_disruption_budget(target.name());
+    let object = child(target, "policy/v1", "PodDisruptionBudget", &name);
+    let body = object! {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": metadata(target, names::pod_disruption_budget(target.name()), Fields::default(), Fields::default()),
-        "spec": spec,
-    }
+        "metadata": metadata(target, &name, Texts::new(), Texts::new()),
+        "spec": object! {
+            "maxUnavailable": max.map(amount),
+            "minAvailable": min.map(amount),
+            "selector": object! { "matchLabels": &selector(target) },
+        },
+    };
+    Manifest { object, body: body.written() }
 }

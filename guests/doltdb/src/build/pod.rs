@@ -1,7 +1,7 @@
 //! The pods: an init container that prepares the volume, and the server.
 
 use crds::names;
-use sdk::{Fields, Json, list, object};
+use sdk::{Items, Json, List, With, items, list, object};
 use serde_json::Value;
 
 use super::{
@@ -64,44 +64,35 @@ fi
 /// a cluster without a primary when nobody is there to choose another, and comes back as what it was otherwise.
 const WITHDRAW: &str = "sleep 5";
 
+/// The bytes that a template takes, about: the scripts in it are long.
+pub(super) const ROOM: usize = 24 * 1_024;
+
 /// The template of the pods. Of the DoltDB's own labels and annotations it has none: a change of them would restart the servers.
 ///
 /// `config` is the hash of the servers' configuration, where a change of it is to restart them.
-pub(super) fn template<'a>(target: &'a Target, restored: bool, config: Option<&'a str>, form: Form) -> Json<'a> {
+pub(super) fn template<'a>(target: &'a Target, restored: bool, config: Option<&'a str>, form: Form) -> impl Json {
     let spec = &target.spec;
     let fences = form != Form::Plain && target.replication.enabled;
     let mut annotations = annotations(target);
     annotations.extend(fences.then(fence::annotation));
-    annotations.extend(target.listener_tls.as_ref().map(|tls| (names::ANNOTATION_LISTENER_TLS, tls.annotation())));
+    annotations.extend(target.listener_tls.as_ref().map(|tls| (names::ANNOTATION_LISTENER_TLS, tls.annotation().into())));
     annotations.extend(texts(&spec.pod_annotations));
-    annotations.extend(config.map(|hash| (names::ANNOTATION_CONFIG_HASH, hash)));
-    let mut volumes =
-        vec![Json::from(object! { "name": "dolt-config", "configMap": object! { "name": names::config_map(target.name()) } })];
-    volumes.extend(files::volumes(target, form));
-    let mut pod = object! {
+    annotations.extend(config.map(|hash| (names::ANNOTATION_CONFIG_HASH, hash.into())));
+    let pod = object! {
+        "affinity": spec.affinity.as_ref().map(|affinity| &affinity.0).filter(|affinity| !is_empty(affinity)),
         "automountServiceAccountToken": false,
+        "containers": list![server(target, fences, form)],
+        "imagePullSecrets": some(&spec.image_pull_secrets, |secret| &secret.0),
+        "initContainers": list![init_container(target, fences, restored)],
+        "nodeSelector": Some(&spec.node_selector).filter(|labels| !labels.is_empty()),
+        "securityContext": or(spec.security_context.as_ref().map(|context| &context.0), object! {}),
         "serviceAccountName": spec.service_account(target.name()),
         "terminationGracePeriodSeconds": spec.termination_grace_period_seconds,
-        "securityContext": spec.security_context.as_ref().map_or_else(|| Fields::default().into(), |context| Json::from(&context.0)),
-        "volumes": volumes,
-        "initContainers": list![init_container(target, fences, restored, form)],
-        "containers": list![server(target, fences, form)],
+        "tolerations": some(&spec.tolerations, |toleration| &toleration.0),
+        "topologySpreadConstraints": some(&spec.topology_spread_constraints, |constraint| &constraint.0),
+        "volumes": volumes(target, form),
     };
-    if let Some(affinity) = &spec.affinity
-        && !is_empty(&affinity.0)
-    {
-        pod.set("affinity", &affinity.0);
-    }
-    if !spec.node_selector.is_empty() {
-        pod.set("nodeSelector", &spec.node_selector);
-    }
-    let lists: [(&str, Vec<Json>); 3] = [
-        ("imagePullSecrets", spec.image_pull_secrets.iter().map(|secret| Json::from(&secret.0)).collect()),
-        ("tolerations", spec.tolerations.iter().map(|toleration| Json::from(&toleration.0)).collect()),
-        ("topologySpreadConstraints", spec.topology_spread_constraints.iter().map(|constraint| Json::from(&constraint.0)).collect()),
-    ];
-    pod.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()));
-    object! { "metadata": object! { "labels": versioned(target), "annotations": annotations }, "spec": pod }.into()
+    object! { "metadata": object! { "annotations": &annotations, "labels": &versioned(target) }, "spec": pod }
 }
 
 /// Whether a value says nothing.
@@ -114,102 +105,112 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-fn init_container(target: &Target, fences: bool, restored: bool, form: Form) -> Fields<'_> {
+/// A list of what the user has put together, if there is any.
+fn some<'a, T>(list: &'a [T], value: impl Fn(&'a T) -> &'a Value) -> Option<impl Json> {
+    (!list.is_empty()).then(|| List(list.iter().map(value)))
+}
+
+/// What the user has put together, or else what stands for it.
+fn or(given: Option<&Value>, otherwise: impl Json) -> impl Json {
+    With(move |out: &mut String| match given {
+        Some(value) => value.write(out),
+        None => otherwise.write(out),
+    })
+}
+
+fn volumes(target: &Target, form: Form) -> impl Json {
+    items(move |volumes| {
+        let config = names::config_map(target.name());
+        volumes.add(object! { "configMap": object! { "name": &config }, "name": "dolt-config" }).add_all(files::volumes(target, form));
+    })
+}
+
+fn init_container(target: &Target, fences: bool, restored: bool) -> impl Json {
     let global = &target.spec.global_config;
-    let mut own = vec![
-        literal("COMMIT_AUTHOR_NAME", &global.commit_author.name),
-        literal("COMMIT_AUTHOR_EMAIL", &global.commit_author.email),
-        literal("METRICS_DISABLED", truth(global.disable_client_usage_metrics_collection)),
+    let own = [
+        Some(literal("COMMIT_AUTHOR_NAME", &global.commit_author.name)),
+        Some(literal("COMMIT_AUTHOR_EMAIL", &global.commit_author.email)),
+        Some(literal("METRICS_DISABLED", truth(global.disable_client_usage_metrics_collection))),
+        restored.then(|| literal("RESTORED_FOR", &target.header.uid)),
     ];
-    let mut prepare = vec![PREPARE];
-    if restored {
-        prepare.push(RESTORE);
-        own.push(literal("RESTORED_FOR", &target.header.uid));
-    }
-    let command = if fences {
-        Json::List(script(target, &prepare, "prepare").into())
-    } else {
-        list!["/bin/sh", "-c", prepare.iter().map(|part| part.text).collect::<String>()]
-    };
-    let mut mounts = mounts();
-    mounts.extend(files::mounts_to_prepare(target, form).filter(|_| fences));
-    let container = object! {
-        "name": "dolt-init",
+    let prepare = [Some(PREPARE), restored.then_some(RESTORE)].into_iter().flatten();
+    let command = items(move |command| {
+        if fences {
+            add_script(target, prepare, "prepare", command);
+        } else {
+            command.add("/bin/sh").add("-c").add(prepare.map(|part| part.text).collect::<String>());
+        }
+    });
+    object! {
+        "command": command,
+        "env": env(target, own.into_iter().flatten()),
         "image": target.spec.full_image(),
         "imagePullPolicy": "IfNotPresent",
+        "name": "dolt-init",
+        "securityContext": target.spec.container_security_context.as_ref().map(|context| &context.0),
+        "volumeMounts": mounts(fences.then(|| files::mounts_to_prepare(target)).into_iter().flatten()),
         "workingDir": "/db",
-        "command": command,
-        "env": env(target, own),
-        "volumeMounts": mounts,
-    };
-    secured(target, container)
-}
-
-/// A container with the security settings that the spec has for it.
-fn secured<'a>(target: &'a Target, mut container: Fields<'a>) -> Fields<'a> {
-    if let Some(context) = &target.spec.container_security_context {
-        container.set("securityContext", &context.0);
     }
-    container
 }
 
-/// The command that does one of the things that `server.sh` does.
-fn script(target: &Target, before: &[Script], action: &'static str) -> [Json<'static>; 6] {
+/// The words of a command that does one of the things that `server.sh` does.
+fn add_script(target: &Target, before: impl IntoIterator<Item = Script>, action: &'static str, command: &mut Items) {
     let port = target.spec.server.listener.port.to_string();
-    ["/bin/bash".into(), "-c".into(), fence::script(target, before), "doltdb".into(), action.into(), port.into()]
+    command.add("/bin/bash").add("-c").add(fence::script(target, before)).add("doltdb").add(action).add(port);
 }
 
-fn server(target: &Target, fences: bool, form: Form) -> Fields<'_> {
+fn server(target: &Target, fences: bool, form: Form) -> impl Json {
     let spec = &target.spec;
-    let mut command = vec![Json::from("tini"), "--".into()];
-    if fences {
-        command.extend(script(target, &[], "serve"));
-    }
-    command.push("/usr/local/bin/dolt".into());
-    if spec.server.profiler.enable_pprof {
-        command.extend(["--prof", "mem", "--pprof-server"].map(Json::from));
-    }
-    command.extend(["sql-server", "--config", "config.yaml"].map(Json::from));
-    let mut mounts = mounts();
-    mounts.extend(files::mounts(target, form));
-    let mut container = object! {
-        "name": names::SERVER_CONTAINER,
-        "image": spec.full_image(),
-        "imagePullPolicy": "IfNotPresent",
-        "workingDir": "/db",
+    let command = items(move |command| {
+        command.add("tini").add("--");
+        if fences {
+            add_script(target, [], "serve", command);
+        }
+        command.add("/usr/local/bin/dolt");
+        if spec.server.profiler.enable_pprof {
+            command.add("--prof").add("mem").add("--pprof-server");
+        }
+        command.add("sql-server").add("--config").add("config.yaml");
+    });
+    let withdraw = || object! { "preStop": object! { "exec": object! { "command": list!["/bin/sh", "-c", WITHDRAW] } } };
+    let ask = probes::ask(target);
+    object! {
         "command": command,
         "env": env(target, files::env(form)),
+        "image": spec.full_image(),
+        "imagePullPolicy": "IfNotPresent",
+        "lifecycle": target.replication.enabled.then(withdraw),
+        "livenessProbe": probes::liveness(target, &ask),
+        "name": names::SERVER_CONTAINER,
         "ports": ports(target),
-        "volumeMounts": mounts,
-        "resources": spec.resources.as_ref().map_or_else(default_resources, |resources| Json::from(&resources.0)),
-    };
-    container.extend(probes::probes(target));
-    if target.replication.enabled {
-        container.set("lifecycle", object! { "preStop": object! { "exec": object! { "command": list!["/bin/sh", "-c", WITHDRAW] } } });
+        "readinessProbe": probes::readiness(target, &ask),
+        "resources": or(spec.resources.as_ref().map(|resources| &resources.0), default_resources()),
+        "securityContext": spec.container_security_context.as_ref().map(|context| &context.0),
+        "startupProbe": probes::startup(target, &ask),
+        "volumeMounts": mounts(files::mounts(target, form)),
+        "workingDir": "/db",
     }
-    secured(target, container)
 }
 
-fn default_resources<'a>() -> Json<'a> {
-    let requests = object! { "cpu": "4000m", "memory": "2Gi" };
-    object! { "requests": requests, "limits": object! { "memory": "8Gi" } }.into()
+fn default_resources() -> impl Json {
+    object! { "limits": object! { "memory": "8Gi" }, "requests": object! { "cpu": "4000m", "memory": "2Gi" } }
 }
 
-fn ports(target: &Target) -> Vec<Json<'static>> {
+fn ports(target: &Target) -> impl Json {
     let server = &target.spec.server;
-    let port = |name: &'static str, number: i32| Json::from(object! { "name": name, "containerPort": number, "protocol": "TCP" });
-    let mut ports = vec![port("tcp-dolt", server.listener.port)];
-    if server.metrics.enabled {
-        ports.push(port("http-metrics", server.metrics.port));
-    }
-    if server.profiler.enable_pprof {
-        ports.push(port("http-profiler", 6060));
-    }
-    ports.extend(server.mcp_server.as_ref().map(|mcp| port("http-mcp", mcp.port)));
-    ports
+    let port = |name: &'static str, number: i32| object! { "containerPort": number, "name": name, "protocol": "TCP" };
+    list![
+        port("tcp-dolt", server.listener.port),
+        server.metrics.enabled.then(|| port("http-metrics", server.metrics.port)),
+        server.profiler.enable_pprof.then(|| port("http-profiler", 6060)),
+        server.mcp_server.as_ref().map(|mcp| port("http-mcp", mcp.port)),
+    ]
 }
 
-fn mounts() -> Vec<Json<'static>> {
-    let mount = |name: &'static str, path: &'static str| Json::from(object! { "name": name, "mountPath": path });
-    vec![mount("dolt-config", "/etc/doltdb"), mount(names::PVC_ROLE_DATA, "/db")]
+/// Where a container has the configuration, the data and these.
+fn mounts(others: impl Iterator<Item: Json>) -> impl Json {
+    let mount = |name: &'static str, path: &'static str| object! { "mountPath": path, "name": name };
+    items(move |mounts| {
+        mounts.add(mount("dolt-config", "/etc/doltdb")).add(mount(names::PVC_ROLE_DATA, "/db")).add_all(others);
+    })
 }

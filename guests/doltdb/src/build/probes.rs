@@ -2,8 +2,8 @@
 //!
 //! A startup probe asks often until the first answer, so that the others need not wait for a time that is usually too long.
 
-use crds::{Probe, ProbeTiming, Probes, names};
-use sdk::{Fields, Json, list, object};
+use crds::{ProbeTiming, names};
+use sdk::{Json, Written, list, object};
 
 use super::files::LISTENER_TLS_FOLDER;
 use crate::target::Target;
@@ -15,24 +15,28 @@ const STARTUP_BUDGET: i32 = 600;
 /// Seconds for an answer, where the user says nothing. The client alone takes most of one on a busy node.
 const TIMEOUT: i32 = 5;
 
-/// The server's probes, by its fields.
-pub(super) fn probes(target: &Target) -> [(&'static str, Fields<'static>); 3] {
-    let ask = ask(target);
-    let wanted = |of: fn(&Probes) -> &Probe| target.spec.probes.as_ref().map(|probes| of(probes).timing());
-    let liveness = wanted(|probes| &probes.liveness_probe);
-    let readiness = wanted(|probes| &probes.readiness_probe);
-    [
-        // Asks until the first answer.
-        ("startupProbe", probe(&ask, startup(liveness.and_then(|timing| timing.initial_delay_seconds)))),
-        // Restarts a server that no longer answers.
-        ("livenessProbe", probe(&ask, liveness.unwrap_or(every(10)))),
-        // Takes a server that does not answer out of the Services.
-        ("readinessProbe", probe(&ask, readiness.unwrap_or(every(5)))),
-    ]
+/// Asks until the first answer. `ask` is the command of all probes.
+pub(super) fn startup(target: &Target, ask: &str) -> impl Json {
+    probe(ask, until_started(liveness_timing(target).and_then(|timing| timing.initial_delay_seconds)))
+}
+
+/// Restarts a server that no longer answers.
+pub(super) fn liveness(target: &Target, ask: &str) -> impl Json {
+    probe(ask, liveness_timing(target).unwrap_or(every(10)))
+}
+
+/// Takes a server that does not answer out of the Services.
+pub(super) fn readiness(target: &Target, ask: &str) -> impl Json {
+    let wanted = target.spec.probes.as_ref().map(|probes| probes.readiness_probe.timing());
+    probe(ask, wanted.unwrap_or(every(5)))
+}
+
+fn liveness_timing(target: &Target) -> Option<ProbeTiming> {
+    target.spec.probes.as_ref().map(|probes| probes.liveness_probe.timing())
 }
 
 /// As often as it takes a server to start that takes its time.
-fn startup(delay: Option<i32>) -> ProbeTiming {
+fn until_started(delay: Option<i32>) -> ProbeTiming {
     let budget = delay.unwrap_or_default().max(STARTUP_BUDGET);
     let failures = budget / STARTUP_PERIOD + i32::from(budget % STARTUP_PERIOD > 0);
     ProbeTiming { failure_threshold: Some(failures), ..every(STARTUP_PERIOD) }
@@ -53,8 +57,8 @@ const NO_TLS: &str = "does not support TLS";
 const DISTRUST: &str = "failed to verify certificate";
 
 /// The command that asks. The password goes by the environment of the client, where no list of processes shows it. It is the one of the pod's
-/// start: where it has changed since then, the server says so, and that is an answer, too.
-fn ask(target: &Target) -> Json<'static> {
+/// start: where it has changed since then, the server says so, and that is an answer, too. It is written: there are three probes.
+pub(super) fn ask(target: &Target) -> String {
     let port = target.spec.server.listener.port;
     let required = target.listener_tls.as_ref().is_some_and(|tls| tls.required);
     let (authority, host, tls) = if required {
@@ -74,21 +78,17 @@ fn ask(target: &Target) -> Json<'static> {
 case $out in {answers}) ;; *) echo "$out"; exit 1 ;; esac
 "#
     );
-    list!["/bin/sh", "-c", script]
+    list!["/bin/sh", "-c", script].written()
 }
 
-fn probe(ask: &Json<'static>, timing: ProbeTiming) -> Fields<'static> {
-    let mut probe = object! {
-        "exec": object! { "command": ask.clone() },
+fn probe(ask: &str, timing: ProbeTiming) -> impl Json {
+    object! {
+        "exec": object! { "command": Written(ask) },
+        "failureThreshold": timing.failure_threshold,
+        "initialDelaySeconds": timing.initial_delay_seconds,
+        "periodSeconds": timing.period_seconds,
+        "successThreshold": timing.success_threshold,
+        "terminationGracePeriodSeconds": timing.termination_grace_period_seconds,
         "timeoutSeconds": timing.timeout_seconds.unwrap_or(TIMEOUT),
-    };
-    let optional = [
-        ("failureThreshold", timing.failure_threshold.map(i64::from)),
-        ("initialDelaySeconds", timing.initial_delay_seconds.map(i64::from)),
-        ("periodSeconds", timing.period_seconds.map(i64::from)),
-        ("successThreshold", timing.success_threshold.map(i64::from)),
-        ("terminationGracePeriodSeconds", timing.termination_grace_period_seconds),
-    ];
-    probe.extend(optional.into_iter().filter_map(|(field, number)| Some((field, number?))));
-    probe
+    }
 }

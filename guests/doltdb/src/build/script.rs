@@ -3,7 +3,7 @@
 //!
 //! It knows nothing of what they do.
 
-use sdk::{Json, escape};
+use sdk::{Json, With, escape};
 
 /// A script, or a part of one.
 #[derive(Clone, Copy)]
@@ -34,14 +34,19 @@ impl Script {
     }
 }
 
-/// A script while it is put together, as it will stand in a manifest.
-pub(super) struct Written(String);
+/// A script while it is put together, as it stands in a manifest.
+pub(super) struct Text<'a>(&'a mut String);
 
-impl Written {
-    pub(super) fn new() -> Self {
-        Self("\"".to_owned())
-    }
+/// The script that a function puts together.
+pub(super) fn text(put_together: impl FnOnce(&mut Text)) -> impl Json {
+    With(move |out: &mut String| {
+        out.push('"');
+        put_together(&mut Text(out));
+        out.push('"');
+    })
+}
 
+impl Text<'_> {
     /// Adds what is known when this is compiled.
     pub(super) fn add(&mut self, script: Script) -> &mut Self {
         self.0.push_str(script.written);
@@ -50,13 +55,8 @@ impl Written {
 
     /// Adds what is not.
     pub(super) fn add_text(&mut self, text: &str) -> &mut Self {
-        escape(&text.replace('$', "$$"), &mut self.0);
+        escape(&text.replace('$', "$$"), self.0);
         self
-    }
-
-    pub(super) fn json(mut self) -> Json<'static> {
-        self.0.push('"');
-        Json::Written(self.0.into())
     }
 }
 
@@ -131,9 +131,10 @@ mod tests {
 
     #[test]
     fn a_script_is_in_the_manifest_what_serde_json_would_make_of_it() {
-        let mut written = Written::new();
-        written.add(script!(TEXT)).add_text(TEXT);
-        assert_eq!(written.json().written(), serde_json::to_string(&[TEXT, TEXT].concat().replace('$', "$$")).unwrap());
+        let written = text(|script| {
+            script.add(script!(TEXT)).add_text(TEXT);
+        });
+        assert_eq!(written.written(), serde_json::to_string(&[TEXT, TEXT].concat().replace('$', "$$")).unwrap());
     }
 
     #[test]

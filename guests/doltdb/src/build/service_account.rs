@@ -1,15 +1,17 @@
 //! The pods' ServiceAccount. The pods themselves don't use it; a cloud's identity may hang on it.
 
-use sdk::{Fields, object};
+use sdk::{Json, Manifest, object};
 
-use super::{metadata, texts};
+use super::{Texts, child, metadata, texts};
 use crate::target::Target;
 
-pub(super) fn service_account(target: &Target) -> Fields<'_> {
+pub(super) fn service_account(target: &Target) -> Manifest {
     let name = target.spec.service_account(target.name());
-    object! {
+    let annotations = texts(&target.spec.service_account_annotations).collect();
+    let body = object! {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(target, name, Fields::default(), texts(&target.spec.service_account_annotations)),
-    }
+        "metadata": metadata(target, name, Texts::new(), annotations),
+    };
+    Manifest { object: child(target, "v1", "ServiceAccount", name), body: body.written() }
 }

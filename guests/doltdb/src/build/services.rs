@@ -1,9 +1,9 @@
 //! The Services: one that names each pod, and those by which clients come.
 
 use crds::names;
-use sdk::{Fields, Json, object};
+use sdk::{Json, Manifest, list, object};
 
-use super::{metadata, selector};
+use super::{Texts, child, metadata, selector};
 use crate::{
     form::{FIRST, Form},
     roles::Leadership,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// All Services of the DoltDB in its present form.
-pub(super) fn services<'a>(target: &'a Target, leadership: &Leadership) -> Vec<Fields<'a>> {
+pub(super) fn services(target: &Target, leadership: &Leadership) -> Vec<Manifest> {
     let name = target.name();
     let mut services = vec![internal(target)];
     if target.replication.enabled {
@@ -20,59 +20,63 @@ pub(super) fn services<'a>(target: &'a Target, leadership: &Leadership) -> Vec<F
             _ => target.recorded_primary(),
         };
         let mut primary = selector(target);
-        primary.set(names::LABEL_CLUSTER_ROLE, names::ROLE_PRIMARY);
+        primary.insert(names::LABEL_CLUSTER_ROLE, names::ROLE_PRIMARY.into());
         // The label alone could be on two pods for a moment.
-        primary.set(names::LABEL_POD_NAME, target.pod(leader));
+        primary.insert(names::LABEL_POD_NAME, target.pod(leader).into());
         let mut reader = selector(target);
-        reader.set(names::LABEL_CLUSTER_ROLE, names::ROLE_STANDBY);
-        services.push(for_clients(target, names::primary_service(name), primary));
-        services.push(for_clients(target, names::reader_service(name), reader));
+        reader.insert(names::LABEL_CLUSTER_ROLE, names::ROLE_STANDBY.into());
+        services.push(for_clients(target, &names::primary_service(name), &primary));
+        services.push(for_clients(target, &names::reader_service(name), &reader));
     }
     if !target.replication.enabled || target.form == Form::TurningOn {
         let mut alone = selector(target);
         // The others are there already, and have nothing yet.
         if target.form == Form::TurningOn {
-            alone.set(names::LABEL_POD_NAME, target.pod(FIRST));
+            alone.insert(names::LABEL_POD_NAME, target.pod(FIRST).into());
         }
-        services.push(for_clients(target, names::standalone_service(name), alone));
+        services.push(for_clients(target, &names::standalone_service(name), &alone));
     }
     services
 }
 
 /// Gives each pod its name. Servers reach each other by it, and are repaired through it, also while they are not ready.
-fn internal(target: &Target) -> Fields<'_> {
-    let mut ports = client_ports(target);
-    ports.insert(1, port("grpc-remotesapi", target.spec.server.cluster.remotes_api.port));
-    object! {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(target, names::internal_service(target.name()), Fields::default(), Fields::default()),
-        "spec": object! {
-            "type": "ClusterIP",
-            "clusterIP": "None",
-            "publishNotReadyAddresses": true,
-            "selector": selector(target),
-            "ports": ports,
-        },
-    }
-}
-
-fn for_clients<'a>(target: &'a Target, name: String, selector: Fields<'a>) -> Fields<'a> {
-    object! {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(target, name, Fields::default(), Fields::default()),
-        "spec": object! { "type": "ClusterIP", "selector": selector, "ports": client_ports(target) },
-    }
-}
-
-fn client_ports(target: &Target) -> Vec<Json<'static>> {
+fn internal(target: &Target) -> Manifest {
     let server = &target.spec.server;
-    let mut ports = vec![port("tcp-dolt", server.listener.port)];
-    ports.extend(server.mcp_server.as_ref().map(|mcp| port("http-mcp", mcp.port)));
-    ports
+    let spec = object! {
+        "clusterIP": "None",
+        "ports": list![
+            port("tcp-dolt", server.listener.port),
+            port("grpc-remotesapi", server.cluster.remotes_api.port),
+            server.mcp_server.as_ref().map(|mcp| port("http-mcp", mcp.port)),
+        ],
+        "publishNotReadyAddresses": true,
+        "selector": &selector(target),
+        "type": "ClusterIP",
+    };
+    service(target, &names::internal_service(target.name()), spec)
 }
 
-fn port(name: &'static str, port: i32) -> Json<'static> {
-    object! { "name": name, "port": port, "targetPort": port, "protocol": "TCP" }.into()
+fn for_clients(target: &Target, name: &str, selector: &Texts) -> Manifest {
+    let server = &target.spec.server;
+    let spec = object! {
+        "ports": list![port("tcp-dolt", server.listener.port), server.mcp_server.as_ref().map(|mcp| port("http-mcp", mcp.port))],
+        "selector": selector,
+        "type": "ClusterIP",
+    };
+    service(target, name, spec)
+}
+
+fn service(target: &Target, name: &str, spec: impl Json) -> Manifest {
+    let object = child(target, "v1", "Service", name);
+    let body = object! {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(target, name, Texts::new(), Texts::new()),
+        "spec": spec,
+    };
+    Manifest { object, body: body.written() }
+}
+
+fn port(name: &'static str, port: i32) -> impl Json {
+    object! { "name": name, "port": port, "protocol": "TCP", "targetPort": port }
 }

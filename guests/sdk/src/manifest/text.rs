@@ -35,26 +35,28 @@ pub fn escape(text: &str, out: &mut String) {
 
 /// The place of the first byte that cannot stand for itself. Most can, so eight are looked at as one.
 fn next_special(text: &[u8]) -> Option<usize> {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHEST: u64 = EACH << 7;
-    // A borrow of what is less than it reaches the highest bit of a byte; bytes with this bit are of characters of several.
-    let less = |eight: u64, than: u64| eight.wrapping_sub(EACH * than) & !eight & HIGHEST;
-    let equal = |eight: u64, byte: u8| less(eight ^ (EACH * u64::from(byte)), 1);
-    let is_plain = |eight: &[u8; 8]| {
-        let eight = u64::from_ne_bytes(*eight);
-        less(eight, 0x20) | equal(eight, b'"') | equal(eight, b'\\') == 0
-    };
     let (eights, rest) = text.as_chunks();
-    let from = 8 * eights.iter().take_while(|eight| is_plain(eight)).count();
-    if from + rest.len() == text.len() && text.last_chunk().is_some_and(is_plain) {
-        return None;
+    for (at, eight) in eights.iter().enumerate() {
+        if let Some(place) = special(*eight) {
+            return Some(8 * at + place);
+        }
     }
-    Some(from + text[from..].iter().position(|byte| is_special(*byte))?)
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    Some(text.len() - rest.len() + special(last)?)
 }
 
-/// Whether a byte cannot stand for itself. No byte of a character of several can be one.
-const fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+/// The place of the first of eight bytes that is a control character, a quote or a backslash. No byte of a character of several is one.
+fn special(eight: [u8; 8]) -> Option<usize> {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHEST: u64 = EACH << 7;
+    // A borrow of what is less than it reaches the highest bit of a byte, which bytes of characters of several have. It may go on to the bytes
+    // after it: the first is right.
+    let less = |eight: u64, than: u64| eight.wrapping_sub(EACH * than) & !eight & HIGHEST;
+    let equal = |eight: u64, byte: u8| less(eight ^ (EACH * u64::from(byte)), 1);
+    let eight = u64::from_le_bytes(eight);
+    let found = less(eight, 0x20) | equal(eight, b'"') | equal(eight, b'\\');
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 #[cfg(test)]
