@@ -102,7 +102,8 @@ impl Reconciler for DoltDBReconciler {
         let gate = gate(&target, &observed);
         let mut leadership = leadership(&target, &observed);
         let forgetful = primary::forgetful(world, &target, &observed, &leadership);
-        if forgetful.is_some() {
+        let emptied = if forgetful.is_none() { primary::emptied(world, &target, &observed, &leadership) } else { None };
+        if forgetful.is_some() || emptied.is_some() {
             leadership = Leadership::Nobody;
         }
         let servers = build::Servers::of(&target, &observed, &leadership);
@@ -112,6 +113,7 @@ impl Reconciler for DoltDBReconciler {
         let mut step = primary::decide(
             &Situation { world, target: &target, observed: &observed, leadership: &leadership, last: request.last.as_ref() },
             forgetful,
+            emptied,
         );
         kept::tell(&target, &kept, &mut step);
         // A primary that is on its way takes all servers that there are.

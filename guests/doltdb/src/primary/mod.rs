@@ -10,6 +10,7 @@
 
 pub(crate) mod content;
 mod election;
+mod emptied;
 mod failover;
 mod former;
 mod heard;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use dolt::role_statement;
 use sdk::{Execution, Guard, Header, Outcome, Severity, Timestamp, Value, Verdict, World, sql, value};
 
+pub(crate) use emptied::emptied;
 pub(crate) use failover::FENCE_GRACE;
 pub(crate) use held_back::COUNTED;
 pub(crate) use kept_role::forgetful;
@@ -97,8 +99,8 @@ pub(crate) enum Act {
     Fence(Header),
 }
 
-/// Decides the next step. `forgetful` is a primary that has not kept its role.
-pub(crate) fn decide(situation: &Situation<'_>, forgetful: Option<i32>) -> Step {
+/// Decides the next step. `forgetful` is a primary that has not kept its role, `emptied` one that has lost its volume.
+pub(crate) fn decide(situation: &Situation<'_>, forgetful: Option<i32>, emptied: Option<i32>) -> Step {
     let Situation { target, observed, leadership, .. } = situation;
     if !target.replication.enabled || !observed.is_as_specified(target) {
         return Step::default();
@@ -113,6 +115,9 @@ pub(crate) fn decide(situation: &Situation<'_>, forgetful: Option<i32>) -> Step 
         && let Some(step) = failover::asked_for(situation)
     {
         return step;
+    }
+    if let Some(leader) = emptied {
+        return emptied::replaced(situation, leader);
     }
     match leadership {
         Leadership::One(leader) => switchover::led(situation, *leader),

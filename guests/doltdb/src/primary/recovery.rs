@@ -61,12 +61,14 @@ pub(super) fn several(s: &Situation<'_>, ordinals: &[i32], epoch: u64) -> Step {
 pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
     match Transition::of(s.target) {
         Some(transition) if transition.from == ordinal => {
-            let epoch_of_heir = s.server(transition.to).map(|server| server.report.epoch);
-            let goes_on = epoch_of_heir.map_or_else(|| is_what_it_was(s, ordinal), |epoch| epoch < transition.epoch);
-            if goes_on {
-                promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
-            } else {
-                Step { transition: Some(transition), ..Step::default() }
+            let heir = s.server(transition.to).map(|server| server.report.epoch);
+            match heir {
+                Some(epoch) if epoch >= transition.epoch => Step { transition: Some(transition), ..Step::default() },
+                _ if is_what_it_was(s, ordinal) => {
+                    promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
+                }
+                Some(_) => failover::leaderless(s),
+                None => Step { transition: Some(transition), ..Step::default() },
             }
         }
         None if is_what_it_was(s, ordinal) => promote(s, recovery(s, ordinal, ordinal)),
