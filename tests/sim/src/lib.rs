@@ -4,6 +4,7 @@
 //! (`api`, `kube`), Dolt (`dolt`), a client that writes through the Service (`client`), and the way between them. A [`Schedule`] is a
 //! scenario, a seed and faults; [`run`] plays it and says what did not hold (`oracle`).
 
+mod agenda;
 pub mod api;
 mod cache;
 mod client;

@@ -8,6 +8,7 @@ use host::gateway::ObjectKey;
 use serde_json::Value;
 
 use crate::{
+    agenda::Agenda,
     api::Api,
     cache::Cache,
     client::Client,
@@ -137,8 +138,7 @@ pub(crate) struct World {
     pub(crate) detour: Option<Detour>,
     /// The pod that has to be primary at the end, if one has.
     pub(crate) wanted_primary: Option<String>,
-    agenda: BTreeMap<(u64, u64), Event>,
-    sequence: u64,
+    pub(crate) agenda: Agenda,
     cut: BTreeSet<(String, String)>,
     /// How often a path was opened or closed.
     cuts: u64,
@@ -186,8 +186,7 @@ impl World {
             longest_gap: None,
             detour: None,
             wanted_primary: None,
-            agenda: BTreeMap::new(),
-            sequence: 0,
+            agenda: Agenda::default(),
             cut: BTreeSet::new(),
             cuts: 0,
             noted: (0, Vec::new()),
@@ -202,7 +201,7 @@ impl World {
         let mut world = self.clone();
         world.rng = Rng::new(seed);
         world.dolt.reseed(seed ^ 0xd017);
-        world.agenda.retain(|_, event| !matches!(event, Event::Watch(_) | Event::Check));
+        world.agenda.retain(|event| !matches!(event, Event::Watch(_) | Event::Check));
         world.api.forget_history();
         world.watched = (0, 0);
         world.cache = Cache::default();
@@ -221,8 +220,7 @@ impl World {
 
     /// Plans something.
     pub(crate) fn after(&mut self, delay: u64, event: Event) {
-        self.sequence += 1;
-        self.agenda.insert((self.now + delay, self.sequence), event);
+        self.agenda.plan(self.now + delay, event);
     }
 
     /// The time of a random wait.
@@ -232,15 +230,7 @@ impl World {
 
     /// When something happens next.
     pub(crate) fn next(&self) -> Option<u64> {
-        let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
-        [agenda, self.dolt.next()].into_iter().flatten().min()
-    }
-
-    /// When something happens next of which the hosts may hear. What servers and clients do among themselves, no host hears of by itself.
-    pub(crate) fn next_news(&self) -> Option<u64> {
-        let among_themselves =
-            |event: &Event| matches!(event, Event::Write | Event::Arrive { .. } | Event::Answer { .. } | Event::Patience { .. });
-        self.agenda.iter().find(|(_, event)| !among_themselves(event)).map(|((at, _), _)| *at)
+        [self.agenda.next(), self.dolt.next()].into_iter().flatten().min()
     }
 
     /// Whether something has to be done before whoever drives the world looks anyway.
@@ -248,7 +238,7 @@ impl World {
         self.urgent
             || self.finished
             || self.oracle.violation.is_some()
-            || self.next_news().is_some_and(|next| next < self.looked_at)
+            || self.agenda.next_news().is_some_and(|next| next < self.looked_at)
             || self.cache.has_news()
             || self.leases.former_has_news()
     }
@@ -260,7 +250,7 @@ impl World {
             self.dolt.now = self.now;
             if self.dolt.next().is_some_and(|due| due <= self.now) {
                 self.dolt.step();
-            } else if let Some((_, event)) = self.agenda.pop_first() {
+            } else if let Some(event) = self.agenda.pop() {
                 self.happen(event);
             }
             self.settle();

@@ -139,10 +139,8 @@ pub enum Later {
         server: String,
         /// Its life.
         life: u64,
-        /// The database.
-        database: String,
-        /// The standby.
-        peer: String,
+        /// The database and the standby.
+        place: (String, String),
     },
     /// A primary tells that a database is gone.
     Drop {
@@ -390,7 +388,10 @@ impl Dolt {
         }
         let server = self.servers.get(name).ok_or("no such server")?;
         let volume = self.volumes.entry(server.volume.clone()).or_default();
-        Arc::make_mut(volume.databases.entry(database.into()).or_default()).writes.push(write);
+        match volume.databases.get_mut(database) {
+            Some(content) => Arc::make_mut(content).writes.push(write),
+            None => Arc::make_mut(volume.databases.entry(database.into()).or_default()).writes.push(write),
+        }
         self.changed(name, database);
         Ok(())
     }
@@ -399,8 +400,12 @@ impl Dolt {
     fn changed(&mut self, name: &str, database: &str) {
         let Some(server) = self.servers.get_mut(name) else { return };
         for peer in server.peers.clone() {
-            server.hooks.entry((database.to_owned(), peer.clone())).or_default().next_try = 0;
-            let push = Later::Push { server: name.into(), life: server.life, database: database.into(), peer };
+            let place = (database.to_owned(), peer);
+            match server.hooks.get_mut(&place) {
+                Some(hook) => hook.next_try = 0,
+                None => drop(server.hooks.insert(place.clone(), Hook::default())),
+            }
+            let push = Later::Push { server: name.into(), life: server.life, place };
             self.later.push((self.now + self.rng.within(1..15), push));
         }
     }
@@ -416,7 +421,7 @@ impl Dolt {
             let place = self.later.iter().position(|(due, _)| *due == at).expect("it was found above");
             let (_, later) = self.later.remove(place);
             match later {
-                Later::Push { server, life, database, peer } => self.on_push(&server, life, &database, &peer),
+                Later::Push { server, life, place } => self.on_push(&server, life, &place),
                 Later::Drop { server, life, database, peer } => self.on_drop(&server, life, &database, &peer),
                 Later::Tick { server, life } => self.on_tick(&server, life),
                 Later::Copied { copy } => self.on_copied(copy),

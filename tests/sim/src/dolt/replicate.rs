@@ -17,27 +17,27 @@ impl Dolt {
     pub(super) fn push_all(&mut self, name: &str) {
         let Some(server) = self.servers.get(name) else { return };
         let (life, places): (u64, Vec<_>) = (server.life, server.hooks.keys().cloned().collect());
-        for (database, peer) in places {
+        for place in places {
             let delay = self.rng.within(2..60);
-            self.later.push((self.now + delay, Later::Push { server: name.into(), life, database, peer }));
+            self.later.push((self.now + delay, Later::Push { server: name.into(), life, place }));
         }
     }
 
-    pub(super) fn on_push(&mut self, name: &str, life: u64, database: &str, peer: &str) {
+    pub(super) fn on_push(&mut self, name: &str, life: u64, place: &(String, String)) {
+        let (database, peer) = place;
         let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen) else { return };
         if self.state(name).is_none_or(|(role, _)| role != Role::Primary) {
             return;
         }
-        let place = (database.to_owned(), peer.to_owned());
         let content = self.volumes.get(&server.volume).and_then(|volume| volume.databases.get(database)).cloned();
-        if server.hooks.get(&place).is_none_or(|hook| hook.is_caught_up(content.as_ref())) {
+        if server.hooks.get(place).is_none_or(|hook| hook.is_caught_up(content.as_ref())) {
             return self.look_at_transition(name);
         }
         let sent = self.contact(name, peer).and_then(|()| content.clone().map_or(Ok(()), |content| self.receive(peer, database, content)));
         let now = self.now;
         // A contact can have changed this server's own role, and with it its hooks.
         let is_primary = self.state(name).is_some_and(|(role, _)| role == Role::Primary);
-        if let Some(hook) = self.servers.get_mut(name).and_then(|server| server.hooks.get_mut(&place)).filter(|_| is_primary) {
+        if let Some(hook) = self.servers.get_mut(name).and_then(|server| server.hooks.get_mut(place)).filter(|_| is_primary) {
             match sent {
                 Ok(()) => {
                     hook.pushed = Some(content.unwrap_or_default());
@@ -47,7 +47,7 @@ impl Dolt {
                 }
                 Err(why) => {
                     // Accounts and rights are tried again after ever longer times, databases each second.
-                    let pause = if SYSTEM.contains(&database) {
+                    let pause = if SYSTEM.contains(&database.as_str()) {
                         (TICK * 3_u64.pow(hook.failures) / 2_u64.pow(hook.failures)).min(60_000)
                     } else {
                         TICK
@@ -72,7 +72,10 @@ impl Dolt {
             if database == ACCOUNTS {
                 volume.keeps_accounts();
             }
-            volume.databases.insert(database.into(), content);
+            match volume.databases.get_mut(database) {
+                Some(there) => *there = content,
+                None => drop(volume.databases.insert(database.into(), content)),
+            }
         }
         if has_room { Ok(()) } else { Err(NO_SPACE.into()) }
     }
@@ -111,8 +114,8 @@ impl Dolt {
                 caught_up.insert((peer.clone(), database.clone()));
             }
         }
-        for (database, peer) in behind {
-            self.on_push(name, life, &database, &peer);
+        for place in behind {
+            self.on_push(name, life, &place);
         }
         for (peer, database) in caught_up {
             // A sign of life moves no data, but a standby that has what it was given notes when it came. It is how two primaries of one cluster

@@ -183,10 +183,8 @@ impl Dolt {
     /// Roles are looked at before names are: a server follows a later epoch of one that its configuration does not know, takes nothing from it,
     /// and does not tell it what it is itself.
     pub(super) fn contact(&mut self, from: &str, to: &str) -> Result<(), String> {
-        if !self.connected(from, to) {
-            return Err("rpc error: code = Unavailable desc = no connection".into());
-        }
-        let (Some((from_role, from_epoch)), Some((role, epoch))) = (self.state(from), self.state(to)) else {
+        let (Some((from_role, from_epoch)), Some((role, epoch)), true) = (self.state(from), self.state(to), self.connected(from, to))
+        else {
             return Err("rpc error: code = Unavailable desc = no connection".into());
         };
         if from_role != Role::Primary {
