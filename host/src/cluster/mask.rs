@@ -15,7 +15,7 @@ pub(super) enum Mask<'a> {
     /// All of it.
     Whole,
     /// What is wanted of each of these fields; of a list, what is wanted of every item. What the body lacks is left out.
-    Fields(BTreeMap<Cow<'a, str>, Mask<'a>>),
+    Fields(BTreeMap<Cow<'a, str>, Self>),
 }
 
 impl<'a> Mask<'a> {

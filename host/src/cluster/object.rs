@@ -70,9 +70,7 @@ impl Stored {
 
     /// A digest of the status.
     pub fn status_fingerprint(&self) -> u64 {
-        let mut hasher = FixedState::default().build_hasher();
-        self.body.get("status").hash(&mut hasher);
-        hasher.finish()
+        FixedState::default().hash_one(self.body.get("status"))
     }
 }
 
