@@ -21,7 +21,8 @@ use super::{
 /// How long to wait for the return of a primary that may be the only one to have the latest data: its standbys were restarted with it, or nothing says
 /// which of them has most.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait for a standby that had all data and is being restarted: it may have got the last write alone.
+/// How long to wait for a standby that had all data and is being restarted, as long as nothing is seen of its new start: it may have got the last
+/// write alone.
 const RESTART: Duration = Duration::from_secs(10);
 
 /// The server that should become primary.
@@ -75,9 +76,14 @@ pub(super) fn elect(s: &Situation<'_>, lost: i32) -> Result<Elected, String> {
     }
 }
 
-/// Whether a standby that had all data is there no more, and not yet again.
-fn is_restarted(s: &Situation<'_>, lost: i32) -> bool {
-    s.ordinals().into_iter().any(|ordinal| ordinal != lost && s.had_all_data(ordinal) && !s.observed.servers.contains_key(&ordinal))
+/// For how long to wait for a standby that had all data, is there no more, and not yet again, if there is one: longer where it is on its way.
+fn restart(s: &Situation<'_>, lost: i32) -> Option<Duration> {
+    let is_on_its_way = |ordinal: i32| {
+        s.observed.pods.get(&ordinal).is_some_and(|pod| !pod.header.deleting && !pod.body.is_at_its_end() && pod.body.trouble().is_none())
+    };
+    let restarted = s.ordinals().into_iter().filter(|ordinal| *ordinal != lost && s.had_all_data(*ordinal));
+    let away = restarted.filter(|ordinal| !s.observed.servers.contains_key(ordinal));
+    away.map(|ordinal| if is_on_its_way(ordinal) { PATIENCE } else { RESTART }).max()
 }
 
 /// The standbys of the lost primary that are not among the candidates. What they have is worth something only in comparison with a candidate.
@@ -127,7 +133,7 @@ fn most_advanced(s: &Situation<'_>, lost: i32, proven: &[i32], followers: &[i32]
         [only] => *only,
         _ => ahead_of_all(s, &candidates)?,
     };
-    Ok(Elected { ordinal, among: candidates, patience: is_restarted(s, lost).then_some(RESTART), heard: None })
+    Ok(Elected { ordinal, among: candidates, patience: restart(s, lost), heard: None })
 }
 
 /// The first candidate that nobody is ahead of.

@@ -5,15 +5,17 @@
 
 use std::time::Duration;
 
+use dolt::{Report, Role};
 use sdk::Verdict;
 
 use super::{
     Reason, Situation, Step, Transition,
-    content::{Standing, contents, standing},
+    content::{Standing, contents, databases, standing},
     failover,
     former::counts,
     switchover::{SWITCH, promote},
 };
+use crate::build::BOOTSTRAP_EPOCH;
 
 /// How often servers are looked at that answer, and whose roles or data do not fit together.
 const RETRY: Duration = Duration::from_secs(1);
@@ -40,7 +42,20 @@ pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
     candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
     match covering(s, &candidates, &ordinals) {
         Ok(candidate) => promote(s, recovery(s, primary, candidate)),
+        Err(_) if has_given_way(s, primary) => promote(s, recovery(s, primary, primary)),
         Err(why) => wait(s, why),
+    }
+}
+
+/// Whether the last primary that was seen to lead has become a standby by itself, because others have heard of a later one, and still has what it had:
+/// whoever sends it something takes it to a later epoch. Nobody has led clients anywhere else since.
+fn has_given_way(s: &Situation<'_>, primary: i32) -> bool {
+    let led_at = s.target.seen_epoch();
+    let is_back = |report: Report| report.role == Role::Standby && report.epoch == led_at && led_at > BOOTSTRAP_EPOCH;
+    let has = || databases(s.world, s.target, &[primary]).ok().and_then(|mut has| has.remove(&primary)).unwrap_or_default();
+    s.server(primary).is_some_and(|server| is_back(server.report)) && {
+        let has = has();
+        s.target.status.databases.iter().all(|database| has.contains(database))
     }
 }
 
