@@ -55,6 +55,14 @@ pub(crate) fn databases(world: &dyn World, target: &Target, ordinals: &[i32]) ->
         .collect()
 }
 
+/// The databases of one server.
+///
+/// # Errors
+/// As [`databases`].
+pub(crate) fn databases_of(world: &dyn World, target: &Target, ordinal: i32) -> Result<Vec<String>, String> {
+    Ok(databases(world, target, &[ordinal])?.remove(&ordinal).unwrap_or_default())
+}
+
 /// The content of these servers.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use sdk::Timestamp;
 
 use super::{
     Situation,
-    content::{Content, Standing, contents, databases, standing, unclear},
+    content::{Content, Standing, contents, databases_of, standing, unclear},
     heard::{heard_in, heard_of},
 };
 
@@ -117,7 +117,7 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
     if !s.had_all_data(ordinal) {
         return Err(format!("{name} had not all data when {} was last asked", s.pod_name(lost)));
     }
-    let has = databases(s.world, s.target, &[ordinal])?.remove(&ordinal).unwrap_or_default();
+    let has = databases_of(s.world, s.target, ordinal)?;
     match s.target.status.databases.iter().find(|database| !has.contains(database)) {
         Some(missing) => Err(format!("{name} has no database {missing}")),
         None => Ok(()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dolt::Role;
 
-use super::{Situation, Step, content::databases, failover::leaderless};
+use super::{Situation, Step, content::databases_of, failover::leaderless};
 use crate::{build::BOOTSTRAP_EPOCH, observe::Observed, roles::Leadership, target::Target};
 
 /// How long a standby may have a database that was dropped on the primary.
@@ -25,14 +25,10 @@ pub(crate) fn emptied(world: &dyn sdk::World, target: &Target, observed: &Observ
     if recorded.is_empty() || server.report.epoch != BOOTSTRAP_EPOCH || recorded.iter().any(|database| has.contains(database.as_str())) {
         return None;
     }
-    let is_standby =
-        |ordinal: &i32| observed.servers.get(ordinal).is_some_and(|s| s.as_ref().is_ok_and(|s| s.report.role == Role::Standby));
-    let mut standbys = observed.servers.keys().copied().filter(is_standby);
-    let has_one = |ordinal: i32| {
-        let theirs = databases(world, target, &[ordinal]).ok().and_then(|mut theirs| theirs.remove(&ordinal)).unwrap_or_default();
-        theirs.iter().any(|database| recorded.contains(database))
-    };
-    standbys.any(has_one).then_some(*leader)
+    let mut standbys = observed.servers.iter().filter(|(_, server)| server.as_ref().is_ok_and(|s| s.report.role == Role::Standby));
+    let has_one =
+        |ordinal| databases_of(world, target, ordinal).is_ok_and(|theirs| theirs.iter().any(|database| recorded.contains(database)));
+    standbys.any(|(ordinal, _)| has_one(*ordinal)).then_some(*leader)
 }
 
 /// It counts as lost, after the time that it takes until a standby hears of a database that was dropped.

@@ -6,7 +6,7 @@ use dolt::{Report, Role};
 
 use super::{
     Reason, Situation, Step, Transition,
-    content::databases,
+    content::databases_of,
     election::elect,
     recovery,
     switchover::{QUICKLY, SWITCH, after_step_down, instead},
@@ -57,6 +57,6 @@ pub(super) fn counts(s: &Situation<'_>, ordinal: i32, report: Report) -> Result<
     if recorded.is_empty() {
         return Ok(true);
     }
-    let has = databases(s.world, s.target, &[ordinal])?.remove(&ordinal).unwrap_or_default();
+    let has = databases_of(s.world, s.target, ordinal)?;
     Ok(recorded.iter().any(|database| has.contains(database)))
 }

@@ -10,7 +10,7 @@ use sdk::Verdict;
 
 use super::{
     Reason, Situation, Step, Transition,
-    content::{Standing, contents, databases, standing},
+    content::{Standing, contents, databases_of, standing},
     failover,
     former::counts,
     switchover::{SWITCH, promote},
@@ -52,11 +52,8 @@ pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
 fn has_given_way(s: &Situation<'_>, primary: i32) -> bool {
     let led_at = s.target.seen_epoch();
     let is_back = |report: Report| report.role == Role::Standby && report.epoch == led_at && led_at > BOOTSTRAP_EPOCH;
-    let has = || databases(s.world, s.target, &[primary]).ok().and_then(|mut has| has.remove(&primary)).unwrap_or_default();
-    s.server(primary).is_some_and(|server| is_back(server.report)) && {
-        let has = has();
-        s.target.status.databases.iter().all(|database| has.contains(database))
-    }
+    let has_all = |has: Vec<String>| s.target.status.databases.iter().all(|database| has.contains(database));
+    s.server(primary).is_some_and(|server| is_back(server.report)) && databases_of(s.world, s.target, primary).is_ok_and(has_all)
 }
 
 /// Several servers are primary at one epoch. The one that has what all others have goes on, at the next epoch, which they will follow.
@@ -77,13 +74,13 @@ pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
     match Transition::of(s.target) {
         Some(transition) if transition.from == ordinal => {
             let heir = s.server(transition.to).map(|server| server.report.epoch);
-            match heir {
-                Some(epoch) if epoch >= transition.epoch => Step { transition: Some(transition), ..Step::default() },
-                _ if is_what_it_was(s, ordinal) => {
-                    promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
-                }
-                Some(_) => failover::leaderless(s),
-                None => Step { transition: Some(transition), ..Step::default() },
+            let is_behind = |epoch: u64| epoch < transition.epoch;
+            if heir.is_none_or(is_behind) && is_what_it_was(s, ordinal) {
+                promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
+            } else if heir.is_some_and(is_behind) {
+                failover::leaderless(s)
+            } else {
+                Step { transition: Some(transition), ..Step::default() }
             }
         }
         None if is_what_it_was(s, ordinal) => promote(s, recovery(s, ordinal, ordinal)),
