@@ -101,7 +101,7 @@ impl Reconciler for DoltDBReconciler {
         let (target, mut observed) = Observed::of(world, target)?;
         let gate = gate(&target, &observed);
         let mut leadership = leadership(&target, &observed);
-        let forgetful = primary::forgetful(world, &target, &observed, &leadership);
+        let forgetful = primary::forgetful(world, &target, &mut observed, &mut leadership);
         let emptied = if forgetful.is_none() { primary::emptied(world, &target, &observed, &leadership) } else { None };
         if forgetful.is_some() || emptied.is_some() {
             leadership = Leadership::Nobody;

@@ -4,6 +4,7 @@
 //! fence or a network held it back, finds another version where a successor has written, and is refused. It knows nothing of who writes, nor how.
 
 use std::{
+    borrow::Cow,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -65,12 +66,12 @@ pub async fn replace(world: &impl Effects, subject: &Subject, effect: &Effect) -
 }
 
 /// The object that an effect changes, with its uid if the effect is about no namesake. A Secret is only ever made.
-fn target<'a>(subject: &'a Subject, effect: &'a Effect) -> Option<(ObjectRef, &'a str)> {
+fn target<'a>(subject: &'a Subject, effect: &'a Effect) -> Option<(Cow<'a, ObjectRef>, &'a str)> {
     match effect {
-        Effect::Apply(application) => Some((application.object.clone(), &application.uid)),
-        Effect::Delete(deletion) => Some((deletion.object.clone(), &deletion.uid)),
-        Effect::Label(labelling) => Some((labelling.object.clone(), &labelling.uid)),
-        Effect::Status(_) | Effect::Finalizer(_) => Some(((&subject.object).into(), &subject.uid)),
+        Effect::Apply(application) => Some((Cow::Borrowed(&application.object), &application.uid)),
+        Effect::Delete(deletion) => Some((Cow::Borrowed(&deletion.object), &deletion.uid)),
+        Effect::Label(labelling) => Some((Cow::Borrowed(&labelling.object), &labelling.uid)),
+        Effect::Status(_) | Effect::Finalizer(_) => Some((Cow::Owned((&subject.object).into()), &subject.uid)),
         Effect::GenerateSecret(_) | Effect::Sql(_) | Effect::Start(_) | Effect::Forget(_) => None,
     }
 }

@@ -53,7 +53,7 @@ impl Reach {
 
     /// Whether it may read objects of a kind in a namespace, wherever the subject is; empty: in every namespace.
     pub fn reads_in(&self, api_version: &str, kind: &str, namespace: &str) -> bool {
-        let kinds = self.slot.grant.read.iter().filter(|r| r.api_version == api_version && r.kind == kind);
+        let kinds = self.slot.grant.read.iter().filter(|r| is_of(r, api_version, kind));
         kinds.flat_map(|r| &r.namespaces).any(|pattern| fits(pattern, namespace))
     }
 
@@ -91,7 +91,7 @@ impl Reach {
 
     /// Whether a kind that the slot names has no namespace.
     pub fn cluster_scoped(&self, api_version: &str, kind: &str) -> bool {
-        self.slot.kinds().any(|r| r.cluster_scoped && r.api_version == api_version && r.kind == kind)
+        self.slot.kinds().any(|r| r.cluster_scoped && is_of(r, api_version, kind))
     }
 
     /// The first Secret of an endpoint or an argument that it may not use.
@@ -111,7 +111,12 @@ impl Reach {
 }
 
 fn named(resources: &[Resource], api_version: &str, kind: &str) -> bool {
-    resources.iter().any(|r| r.api_version == api_version && r.kind == kind)
+    resources.iter().any(|r| is_of(r, api_version, kind))
+}
+
+/// Kinds differ more often than what they are of.
+fn is_of(resource: &Resource, api_version: &str, kind: &str) -> bool {
+    resource.kind == kind && resource.api_version == api_version
 }
 
 /// Whether a name fits a pattern in which `*` stands for any run of characters. A `*` in the name is an ordinary character there, so a

@@ -1,23 +1,23 @@
 //! What the host sees of the cluster: a list when it starts, then changes, each some time after it happened, and its own writes at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use host::{
     cluster::{Change as Wake, Stored},
-    contract::{Object, ObjectRef, Operator, Page, ReadError, Requirement, SecretDigest, SecretRef, Selection},
-    gateway::ObjectKey,
+    contract::{Object, Operator, Page, ReadError, Requirement, SecretDigest, SecretRef, Selection},
 };
 use serde_json::Value;
 
 use crate::{
     api::{Api, Change, key},
     dolt::hash,
+    name::{ByName, Name},
 };
 
 /// The cache of one life of the host.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cache {
-    objects: BTreeMap<ObjectKey, Known>,
+    objects: ByName<Known>,
     /// Changes that the controllers have not been told of.
     news: Vec<Wake>,
     /// Changes at all.
@@ -86,19 +86,19 @@ impl Cache {
         !self.news.is_empty()
     }
 
-    pub(crate) fn stored(&self, key: &ObjectKey) -> Option<&Arc<Stored>> {
-        self.objects.get(key).and_then(|known| known.object.as_ref())
+    pub(crate) fn stored(&self, name: &dyn Name) -> Option<&Arc<Stored>> {
+        self.objects.get(name).and_then(|known| known.object.as_ref())
     }
 
     /// A digest of what an apply can change, of the object or of its status.
-    pub(crate) fn fingerprint(&mut self, key: &ObjectKey, of_status: bool) -> Option<u64> {
-        let Known { object: Some(object), fingerprints, .. } = self.objects.get_mut(key)? else { return None };
+    pub(crate) fn fingerprint(&mut self, name: &dyn Name, of_status: bool) -> Option<u64> {
+        let Known { object: Some(object), fingerprints, .. } = self.objects.get_mut(name)? else { return None };
         let fingerprint = || if of_status { object.status_fingerprint() } else { object.fingerprint() };
         Some(*fingerprints[usize::from(of_status)].get_or_insert_with(fingerprint))
     }
 
-    pub(crate) fn get(&mut self, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.objects.get_mut(&object.into()).map_or(Ok(None), |known| known.view(fields))
+    pub(crate) fn get(&mut self, name: &dyn Name, fields: &[String]) -> Result<Option<Object>, ReadError> {
+        self.objects.get_mut(name).map_or(Ok(None), |known| known.view(fields))
     }
 
     pub(crate) fn select(&mut self, selection: &Selection) -> Result<Page, ReadError> {
@@ -108,7 +108,9 @@ impl Cache {
                 && (selection.namespace.is_empty() || key.namespace == selection.namespace)
                 && known.object.as_ref().is_some_and(|object| matches(&selection.labels, &object.header.labels))
         });
-        let objects = found.filter_map(|(_, known)| known.view(&selection.fields).transpose()).collect::<Result<_, _>>()?;
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable_by_key(|(key, _)| *key);
+        let objects = found.into_iter().filter_map(|(_, known)| known.view(&selection.fields).transpose()).collect::<Result<_, _>>()?;
         Ok(Page { objects, next: None })
     }
 

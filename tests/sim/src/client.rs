@@ -37,19 +37,20 @@ impl World {
     }
 
     /// The pods behind the primary Service; where there is none, behind that of a single server.
-    pub(crate) fn behind_primary(&self) -> Vec<String> {
-        let name = self.doltdb().map(|(key, _)| key.name.clone()).unwrap_or_default();
-        let primary = self.proxied.get(&crds::names::primary_service(&name));
-        primary.or_else(|| self.proxied.get(&crds::names::standalone_service(&name))).cloned().unwrap_or_default()
+    pub(crate) fn behind_primary(&self) -> &[String] {
+        let name = self.doltdb().map_or("", |(key, _)| &key.name);
+        let primary = self.proxied.get(&crds::names::primary_service(name));
+        primary.or_else(|| self.proxied.get(&crds::names::standalone_service(name))).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn on_write(&mut self) {
-        let pods = self.behind_primary();
-        if pods.is_empty() {
+        let pods = self.behind_primary().len();
+        if pods == 0 {
             let delay = self.wait(30..120);
             return self.after(delay, Event::Write);
         }
-        let pod = pods[usize::try_from(self.wait(0..pods.len() as u64)).unwrap_or_default()].clone();
+        let one = usize::try_from(self.wait(0..pods as u64)).unwrap_or_default();
+        let pod = self.behind_primary()[one].clone();
         self.client.last += 1;
         let write = self.client.last;
         self.client.waits_for = Some(write);

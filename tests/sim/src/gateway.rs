@@ -2,7 +2,6 @@
 //! model servers, each with its time on the way.
 
 use std::{
-    collections::BTreeMap,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -27,9 +26,10 @@ use tokio::{
 };
 
 use crate::{
-    api::Change,
+    api::{Change, key},
     dolt::{Answer, Dolt, Session},
     lease::Candidate,
+    name::{ByName, Name},
     rng::Rng,
     schedule::Trouble,
     world::{HOST, World, clock},
@@ -145,14 +145,16 @@ pub(crate) struct SimGateway {
     tasks: Tasks,
     replica: u64,
     leadership: Leadership,
-    sent: Mutex<BTreeMap<Place, Sent>>,
+    sent: Mutex<ByName<Vec<Sent>>>,
 }
 
-/// Whose apply on what: the reconciler, the object, and whether it is its status.
-type Place = (String, ObjectKey, bool);
-
-/// What was sent, and what it was like after it: as long as both stay, the host does not send it again.
-type Sent = (String, u64);
+/// What a reconciler sent, of an object or of its status, and what that was like after it: as long as both stay, the host does not send it again.
+struct Sent {
+    reconciler: String,
+    of_status: bool,
+    body: String,
+    after: u64,
+}
 
 /// Statements on model servers, in virtual time.
 struct Statements {
@@ -196,8 +198,8 @@ impl SimGateway {
             effect => {
                 self.statements().travel().await;
                 let done = self.sim.at_now().perform(subject, effect, known, heard.then_some(self.replica));
-                if let (Some((place, body)), true, Ok(_)) = (written(subject, effect), heard, &done) {
-                    self.note_sent(place, body);
+                if let (Some(written), true, Ok(_)) = (written(subject, effect), heard, &done) {
+                    self.note_sent(subject, &written);
                 }
                 done
             }
@@ -206,24 +208,35 @@ impl SimGateway {
 
     /// Whether the same was sent before, and is still there as far as is known.
     fn is_there(&self, subject: &Subject, effect: &Effect) -> bool {
-        let Some((place, body)) = written(subject, effect) else { return false };
-        let now = self.fingerprint_of(&place);
+        let Some(written) = written(subject, effect) else { return false };
+        let now = self.fingerprint_of(&written);
         let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.get(&place).is_some_and(|(before, then)| before == body && Some(*then) == now)
+        let is_the_same = |sent: &Sent| sent.body == written.body && Some(sent.after) == now;
+        sent.get(written.object).into_iter().flatten().find(|sent| sent.is_of(subject, &written)).is_some_and(is_the_same)
     }
 
-    fn note_sent(&self, place: Place, body: &str) {
-        if let Some(after) = self.fingerprint_of(&place) {
-            self.sent.lock().unwrap_or_else(PoisonError::into_inner).insert(place, (body.to_owned(), after));
-        }
+    fn note_sent(&self, subject: &Subject, written: &Written) {
+        let Some(after) = self.fingerprint_of(written) else { return };
+        let Written { object, of_status, body } = *written;
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let [api_version, kind, namespace, name] = object.parts();
+        let sent = sent.entry(key(api_version, kind, namespace, name)).or_default();
+        sent.retain(|sent| !sent.is_of(subject, written));
+        sent.push(Sent { reconciler: subject.reconciler.clone(), of_status, body: body.to_owned(), after });
     }
 
-    fn fingerprint_of(&self, (_, object, of_status): &Place) -> Option<u64> {
-        self.sim.recall(|world| world.cache_of_mut(self.replica).fingerprint(object, *of_status))
+    fn fingerprint_of(&self, written: &Written) -> Option<u64> {
+        self.sim.recall(|world| world.cache_of_mut(self.replica).fingerprint(written.object, written.of_status))
     }
 
     fn statements(&self) -> Statements {
         Statements { sim: self.sim.clone(), replica: self.replica, leadership: self.leadership.clone() }
+    }
+}
+
+impl Sent {
+    fn is_of(&self, subject: &Subject, written: &Written) -> bool {
+        self.of_status == written.of_status && self.reconciler == subject.reconciler
     }
 }
 
@@ -415,7 +428,7 @@ impl Gateway for SimGateway {
     }
 
     async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {
-        self.sim.recall(|world| world.cache_of_mut(self.replica).fingerprint(&ObjectKey::from(object), false))
+        self.sim.recall(|world| world.cache_of_mut(self.replica).fingerprint(object, false))
     }
 
     fn revision(&self) -> Option<u64> {
@@ -455,7 +468,7 @@ impl Gateway for SimGateway {
 #[async_trait]
 impl Effects for SimGateway {
     async fn known(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
-        Ok(self.sim.look(|world| world.cache_of(self.replica).stored(&object.into()).cloned()))
+        Ok(self.sim.look(|world| world.cache_of(self.replica).stored(object).cloned()))
     }
 
     async fn live(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
@@ -596,14 +609,20 @@ impl World {
     }
 }
 
+/// An apply: of what object, whether it is of its status, and of what.
+struct Written<'a> {
+    object: &'a dyn Name,
+    of_status: bool,
+    body: &'a str,
+}
+
 /// What an effect writes where, if it is an apply.
-fn written<'a>(subject: &Subject, effect: &'a Effect) -> Option<(Place, &'a str)> {
-    let (object, of_status, body) = match effect {
-        Effect::Apply(application) => (ObjectKey::from(&application.object), false, &application.body),
-        Effect::Status(status) => (subject.object.clone(), true, status),
-        _ => return None,
-    };
-    Some(((subject.reconciler.clone(), object, of_status), body))
+fn written<'a>(subject: &'a Subject, effect: &'a Effect) -> Option<Written<'a>> {
+    match effect {
+        Effect::Apply(application) => Some(Written { object: &application.object, of_status: false, body: &application.body }),
+        Effect::Status(status) => Some(Written { object: &subject.object, of_status: true, body: status }),
+        _ => None,
+    }
 }
 
 /// What an effect is, for people.

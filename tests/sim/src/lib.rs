@@ -17,6 +17,7 @@ mod host;
 mod kube;
 mod lease;
 mod mutant;
+mod name;
 mod native;
 mod oracle;
 mod rng;

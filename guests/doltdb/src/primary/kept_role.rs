@@ -6,10 +6,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use dolt::{READ_DEADLINE, Report, Role};
-use sdk::{Query, RowsExt, Verdict, World, sql, value};
+use sdk::{Query, RowsExt, SqlErrorKind, Verdict, World, sql, value};
 
 use super::{Situation, Step, Transition, recovery::recovery, switchover::promote};
-use crate::{observe::Observed, roles::Leadership, target::Target};
+use crate::{
+    observe::Observed,
+    roles::{Leadership, leadership},
+    target::Target,
+};
 
 /// Where a server of a pod keeps its role and epoch.
 const FILE: &str = "/db/.dolt/config_global.json";
@@ -18,25 +22,45 @@ const EPOCH: &str = "sqlserver.cluster.dolt_cluster_role_epoch";
 /// Between two attempts to have it kept: each takes an epoch.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// The primary that has not kept its role, if it is one that nobody has been led to yet.
-pub(crate) fn forgetful(world: &dyn World, target: &Target, observed: &Observed, leadership: &Leadership) -> Option<i32> {
-    let Leadership::One(leader) = leadership else { return None };
+/// The primary that has not kept its role, if it is one that nobody has been led to yet. One that gives no answer any more leads nobody.
+pub(crate) fn forgetful(world: &dyn World, target: &Target, observed: &mut Observed, led: &mut Leadership) -> Option<i32> {
+    let Leadership::One(leader) = *led else { return None };
     if !observed.is_as_specified(target) {
         return None;
     }
-    let report = observed.servers.get(leader)?.as_ref().ok()?.report;
-    let label = observed.pods.get(leader)?.header.label(crds::names::LABEL_CLUSTER_ROLE);
-    let is_new = label != Some(crds::names::ROLE_PRIMARY) || Transition::of(target).is_some_and(|transition| transition.to == *leader);
-    (is_new && report.role == Role::Primary && !is_kept(world, target, *leader, report)).then_some(*leader)
+    let report = observed.servers.get(&leader)?.as_ref().ok()?.report;
+    let label = observed.pods.get(&leader)?.header.label(crds::names::LABEL_CLUSTER_ROLE);
+    let is_new = label != Some(crds::names::ROLE_PRIMARY) || Transition::of(target).is_some_and(|transition| transition.to == leader);
+    if !is_new || report.role != Role::Primary {
+        return None;
+    }
+    match is_kept(world, target, leader, report) {
+        Ok(is_kept) => (!is_kept).then_some(leader),
+        Err(why) => {
+            observed.servers.insert(leader, Err(why));
+            *led = leadership(target, observed);
+            None
+        }
+    }
 }
 
 /// What is not known counts as kept.
-fn is_kept(world: &dyn World, target: &Target, ordinal: i32, report: Report) -> bool {
+///
+/// # Errors
+/// Why the server gives no answer.
+fn is_kept(world: &dyn World, target: &Target, ordinal: i32, report: Report) -> Result<bool, String> {
     let statements = vec![sql!("SELECT LOAD_FILE(?)", value(FILE))];
     let query = Query { endpoint: target.servers.pod(ordinal), database: None, statements, deadline: READ_DEADLINE, max_rows: 1 };
-    let Some(Ok(results)) = world.query(&[query]).pop() else { return true };
-    let Some(Ok(Some(cell))) = results.first().map(|rows| rows.cell(0, 0)) else { return true };
-    cell.text().map_or(true, |text| says(text, report))
+    match world.query(&[query]).pop() {
+        Some(Ok(results)) => match results.first().map(|rows| rows.cell(0, 0)) {
+            Some(Ok(Some(cell))) => Ok(cell.text().map_or(true, |text| says(text, report))),
+            _ => Ok(true),
+        },
+        Some(Err(error)) if matches!(error.kind, SqlErrorKind::Unreachable | SqlErrorKind::Timeout | SqlErrorKind::Lost) => {
+            Err(error.message)
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Whether a file says that a server is primary of this epoch. One without content was written where there was no room for it.

@@ -3,14 +3,14 @@
 //!
 //! One of them may be made primary only if nothing can get lost by it. Anything less is told and left alone.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use dolt::{Report, Role};
 use sdk::Verdict;
 
 use super::{
     Reason, Situation, Step, Transition,
-    content::{Standing, contents, databases_of, standing},
+    content::{Content, Standing, contents, standing},
     failover,
     former::counts,
     switchover::{SWITCH, promote},
@@ -40,20 +40,26 @@ pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
     let ordinals = s.ordinals();
     let mut candidates = ordinals.clone();
     candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
-    match covering(s, &candidates, &ordinals) {
-        Ok(candidate) => promote(s, recovery(s, primary, candidate)),
-        Err(_) if has_given_way(s, primary) => promote(s, recovery(s, primary, primary)),
+    let heir = contents(s.world, s.target, &ordinals).and_then(|contents| match covering(s, &contents, &candidates, &EVERYTHING) {
+        Err(_) if has_given_way(s, &contents, primary) => Ok(primary),
+        heir => heir,
+    });
+    match heir {
+        Ok(heir) => promote(s, recovery(s, primary, heir)),
         Err(why) => wait(s, why),
     }
 }
 
 /// Whether the last primary that was seen to lead has become a standby by itself, because others have heard of a later one, and still has what it had:
-/// whoever sends it something takes it to a later epoch. Nobody has led clients anywhere else since.
-fn has_given_way(s: &Situation<'_>, primary: i32) -> bool {
-    let led_at = s.target.seen_epoch();
-    let is_back = |report: Report| report.role == Role::Standby && report.epoch == led_at && led_at > BOOTSTRAP_EPOCH;
-    let has_all = |has: Vec<String>| s.target.status.databases.iter().all(|database| has.contains(database));
-    s.server(primary).is_some_and(|server| is_back(server.report)) && databases_of(s.world, s.target, primary).is_ok_and(has_all)
+/// whoever sends it something takes it to a later epoch. Nobody has led clients anywhere else since. One of the first epoch may have lost its volume:
+/// there, it has all commits of the others.
+fn has_given_way(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, primary: i32) -> bool {
+    let led_at = s.target.seen_epoch().max(BOOTSTRAP_EPOCH);
+    let is_back = |report: Report| report.role == Role::Standby && report.epoch == led_at;
+    let has_all = |has: &Content| s.target.status.databases.iter().all(|database| has.contains_key(database));
+    s.server(primary).is_some_and(|server| is_back(server.report))
+        && contents.get(&primary).is_some_and(has_all)
+        && (led_at > BOOTSTRAP_EPOCH || covering(s, contents, &[primary], &ALL_COMMITS).is_ok())
 }
 
 /// Several servers are primary at one epoch. The one that has what all others have goes on, at the next epoch, which they will follow.
@@ -61,7 +67,7 @@ pub(super) fn several(s: &Situation<'_>, ordinals: &[i32], epoch: u64) -> Step {
     let mut candidates = ordinals.to_vec();
     let primary = s.target.recorded_primary();
     candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
-    match covering(s, &candidates, ordinals) {
+    match contents(s.world, s.target, ordinals).and_then(|contents| covering(s, &contents, &candidates, &EVERYTHING)) {
         Ok(candidate) => promote(s, recovery(s, primary, candidate)),
         Err(why) => wait(s, format!("several servers are primary at epoch {epoch}: {why}")),
     }
@@ -123,20 +129,24 @@ pub(super) fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
     }
 }
 
-/// The first of the candidates that has everything that any of these servers has.
-fn covering(s: &Situation<'_>, candidates: &[i32], ordinals: &[i32]) -> Result<i32, String> {
-    let contents = contents(s.world, s.target, ordinals)?;
+/// How a server stands to one of whose data it has everything.
+const EVERYTHING: [Standing; 2] = [Standing::Same, Standing::Ahead];
+/// How a server stands to one of whose data it has all that is in a commit.
+const ALL_COMMITS: [Standing; 3] = [Standing::Same, Standing::Ahead, Standing::Unclear];
+
+/// The first of the candidates that stands so to each other server.
+fn covering(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, candidates: &[i32], so: &[Standing]) -> Result<i32, String> {
     for candidate in candidates {
         let Some(data) = contents.get(candidate) else { continue };
         let mut covers = true;
         for (other, theirs) in contents.iter().filter(|(other, _)| *other != candidate) {
             let standing = standing(s.world, s.target, (*candidate, data), (*other, theirs))?;
-            covers &= matches!(standing, Standing::Same | Standing::Ahead);
+            covers &= so.contains(&standing);
         }
         if covers {
             return Ok(*candidate);
         }
     }
-    let names: Vec<String> = ordinals.iter().map(|ordinal| s.pod_name(*ordinal)).collect();
+    let names: Vec<String> = contents.keys().map(|ordinal| s.pod_name(*ordinal)).collect();
     Err(format!("{} have different data", names.join(" and ")))
 }

@@ -32,6 +32,11 @@ impl Volume {
         self.disk.state.or(self.state)
     }
 
+    /// Whether there is no room on it.
+    pub(super) fn is_full(&self) -> bool {
+        self.disk.full
+    }
+
     /// The server takes on a role and an epoch.
     pub(super) fn put_state(&mut self, role: Role, epoch: u64) {
         self.disk.state = self.disk.state.or(self.state).filter(|_| self.disk.full);
@@ -64,7 +69,7 @@ impl Dolt {
 
     /// Whether a volume has no room.
     pub(crate) fn is_full(&self, volume: &str) -> bool {
-        self.volumes.get(volume).is_some_and(|volume| volume.disk.full)
+        self.volumes.get(volume).is_some_and(Volume::is_full)
     }
 
     /// Whether the volume of a server has no room.

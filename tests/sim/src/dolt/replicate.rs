@@ -3,12 +3,27 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Content, Dolt, Hook, Later, Role, SYSTEM, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
+use super::{Content, Dolt, Hook, Later, Role, SYSTEM, Server, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
 
 impl Hook {
     /// Whether the standby was given all that the primary has. `content` is none for a system database in which nothing was ever written.
     pub(super) fn is_caught_up(&self, content: Option<&Arc<Content>>) -> bool {
         self.pushed.as_ref().is_some_and(|pushed| content.is_none_or(|content| content == pushed))
+    }
+}
+
+impl Server {
+    /// A standby notes when it heard of a database, towards each of the others: it does not say from whom.
+    fn heard(&mut self, database: &str, now: u64) {
+        let mut is_known = false;
+        for (_, hook) in self.hooks.iter_mut().filter(|((of, _), _)| of == database) {
+            hook.last_success = Some(now);
+            is_known = true;
+        }
+        if !is_known {
+            let hook = Hook { last_success: Some(now), ..Hook::default() };
+            self.hooks.extend(self.peers.iter().map(|peer| ((database.to_owned(), peer.clone()), hook.clone())));
+        }
     }
 }
 
@@ -25,18 +40,16 @@ impl Dolt {
 
     pub(super) fn on_push(&mut self, name: &str, life: u64, place: &(String, String)) {
         let (database, peer) = place;
-        let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen) else { return };
-        if self.state(name).is_none_or(|(role, _)| role != Role::Primary) {
-            return;
-        }
-        let content = self.volumes.get(&server.volume).and_then(|volume| volume.databases.get(database)).cloned();
+        let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen && !server.alone) else { return };
+        let Some(volume) = self.volumes.get(&server.volume).filter(|volume| volume.leads()) else { return };
+        let content = volume.databases.get(database).cloned();
         if server.hooks.get(place).is_none_or(|hook| hook.is_caught_up(content.as_ref())) {
             return self.look_at_transition(name);
         }
         let sent = self.contact(name, peer).and_then(|()| content.clone().map_or(Ok(()), |content| self.receive(peer, database, content)));
         let now = self.now;
-        // A contact can have changed this server's own role, and with it its hooks.
-        let is_primary = self.state(name).is_some_and(|(role, _)| role == Role::Primary);
+        // A contact that was in vain can have changed this server's own role, and with it its hooks.
+        let is_primary = sent.is_ok() || self.state(name).is_some_and(|(role, _)| role == Role::Primary);
         if let Some(hook) = self.servers.get_mut(name).and_then(|server| server.hooks.get_mut(place)).filter(|_| is_primary) {
             match sent {
                 Ok(()) => {
@@ -63,12 +76,13 @@ impl Dolt {
 
     /// A standby takes over what a primary sends, whatever it had. Accounts it has even where it cannot keep them.
     fn receive(&mut self, name: &str, database: &str, content: Arc<Content>) -> Result<(), String> {
-        let has_room = !self.has_no_room(name);
+        let Some(server) = self.servers.get_mut(name) else { return Ok(()) };
+        let Some(volume) = self.volumes.get_mut(&server.volume) else { return Ok(()) };
+        let has_room = !volume.is_full();
         if has_room {
-            self.heard(name, database);
+            server.heard(database, self.now);
         }
-        let volume = self.servers.get(name).and_then(|server| self.volumes.get_mut(&server.volume));
-        if let Some(volume) = volume.filter(|_| has_room || database == ACCOUNTS) {
+        if has_room || database == ACCOUNTS {
             if database == ACCOUNTS {
                 volume.keeps_accounts();
             }
@@ -78,21 +92,6 @@ impl Dolt {
             }
         }
         if has_room { Ok(()) } else { Err(NO_SPACE.into()) }
-    }
-
-    /// A standby notes when it heard of a database, towards each of the others: it does not say from whom.
-    fn heard(&mut self, name: &str, database: &str) {
-        let now = self.now;
-        let Some(server) = self.servers.get_mut(name) else { return };
-        let mut is_known = false;
-        for (_, hook) in server.hooks.iter_mut().filter(|((of, _), _)| of == database) {
-            hook.last_success = Some(now);
-            is_known = true;
-        }
-        if !is_known {
-            let hook = Hook { last_success: Some(now), ..Hook::default() };
-            server.hooks.extend(server.peers.iter().map(|peer| ((database.to_owned(), peer.clone()), hook.clone())));
-        }
     }
 
     /// Tries again what has failed, and gives signs of life to those who are caught up.
@@ -121,7 +120,8 @@ impl Dolt {
             // A sign of life moves no data, but a standby that has what it was given notes when it came. It is how two primaries of one cluster
             // meet.
             if self.contact(name, &peer).is_ok() && self.databases(&peer).get(&database) == databases.get(&database) {
-                self.heard(&peer, &database);
+                let now = self.now;
+                self.servers.get_mut(&peer).into_iter().for_each(|peer| peer.heard(&database, now));
             }
         }
         self.look_at_transition(name);

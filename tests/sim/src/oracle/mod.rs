@@ -133,7 +133,7 @@ impl World {
         if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
-        let behind = self.behind_primary();
+        let behind = self.behind_primary().to_vec();
         // A word that comes when another one leads at a later epoch makes a primary that nobody is led to, and that follows when the two meet.
         let leads_later = |other: &String| self.dolt.state(other).is_some_and(|(role, later)| role == Role::Primary && later > epoch);
         if behind.iter().any(leads_later) && !behind.iter().any(|other| other == pod) {

@@ -58,34 +58,34 @@ impl World {
             return Some("the status is of an earlier generation".into());
         }
         let replicas = body["spec"]["replicas"].as_i64().unwrap_or(1);
-        let mut running: Vec<String> = self.dolt.running().cloned().collect();
+        let mut running: Vec<&String> = self.dolt.running().collect();
         running.sort();
         let wanted: Vec<String> = (0..replicas).map(|n| names::pod(&key.name, i32::try_from(n).unwrap_or_default())).collect();
-        if running != wanted {
+        if running != wanted.iter().collect::<Vec<_>>() {
             return Some(format!("{running:?} run, {wanted:?} should"));
         }
         if !body["spec"]["replication"]["enabled"].as_bool().unwrap_or_default() {
-            return self.unsettled_alone(&key.name, &running);
+            return self.unsettled_alone(&key.name, &wanted);
         }
-        let primaries: Vec<&String> =
-            running.iter().filter(|pod| self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary)).collect();
-        let [primary] = primaries.as_slice() else { return Some(format!("primaries are {primaries:?}")) };
+        let leads = |pod: &&String| self.dolt.state(pod).is_some_and(|(role, _)| role == Role::Primary);
+        let primaries: Vec<&String> = running.iter().copied().filter(leads).collect();
+        let [primary] = primaries[..] else { return Some(format!("primaries are {primaries:?}")) };
         let epoch = self.dolt.state(primary).map(|(_, epoch)| epoch);
         if body["status"]["currentPrimary"] != primary.as_str() {
             return Some(format!("{primary} is primary, the status says {}", body["status"]["currentPrimary"]));
         }
-        if self.behind_primary() != [(*primary).clone()] {
+        if self.behind_primary() != std::slice::from_ref(primary) {
             return Some(format!("{primary} is primary, behind the Service are {:?}", self.behind_primary()));
         }
-        for standby in running.iter().filter(|pod| pod != primary) {
+        let standbys: Vec<&String> = running.iter().copied().filter(|pod| *pod != primary).collect();
+        for standby in &standbys {
             let state = self.dolt.state(standby);
             if state.map(|(_, epoch)| epoch) != epoch || state.is_none_or(|(role, _)| role != Role::Standby) {
                 return Some(format!("{standby} is {state:?}, the primary is of epoch {epoch:?}"));
             }
         }
-        let standbys: Vec<&String> = running.iter().filter(|pod| pod != primary).collect();
-        let read_from = self.proxied.get(&names::reader_service(&key.name)).cloned().unwrap_or_default();
-        if read_from.iter().collect::<Vec<_>>() != standbys {
+        let read_from = self.proxied.get(&names::reader_service(&key.name)).map_or(&[][..], Vec::as_slice);
+        if !read_from.iter().eq(standbys.iter().copied()) {
             return Some(format!("{standbys:?} are standbys, behind the reader Service are {read_from:?}"));
         }
         if !self.dolt.takes_writes(primary) {
