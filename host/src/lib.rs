@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod cluster;
+mod collections;
 pub mod contract;
 pub mod controller;
 pub mod figures;

@@ -41,12 +41,16 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
     if target.form == Form::TurningOn {
         return restart_of_the_first(target, observed);
     }
-    // One that does not run serves nobody: a new template may be what it needs.
-    let mut idle = stale.iter().copied().filter(|ordinal| observed.pods.get(ordinal).is_some_and(|pod| !pod.body.is_started()));
     let leader = match leadership {
         Leadership::One(leader) if target.replication.enabled => Some(*leader),
         _ => None,
     };
+    // One that does not run serves nobody: a new template may be what it needs. The server of a lost primary that is started anew in its pod does,
+    // as soon as it runs: clients are led to it.
+    let is_lost = |ordinal: i32| target.replication.enabled && leader.is_none() && ordinal == target.recorded_primary();
+    let is_on_its_way = |pod: &Pod, ordinal: i32| is_lost(ordinal) && pod.has_ended() && pod.trouble().is_none();
+    let is_idle = |pod: &Pod, ordinal: i32| !pod.is_started() && !is_on_its_way(pod, ordinal);
+    let mut idle = stale.iter().copied().filter(|ordinal| observed.pods.get(ordinal).is_some_and(|pod| is_idle(&pod.body, *ordinal)));
     if let Some(pod) = idle.rfind(|ordinal| leader != Some(*ordinal)).and_then(|ordinal| observed.pods.get(&ordinal)) {
         return replaced(pod);
     }

@@ -1,18 +1,16 @@
 //! Who has read what, and applied what: both are subscriptions. From a change to the objects whose reconcile would see it, or would undo it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{Change, selector::matches};
 use crate::{
+    collections::{Map, Set},
     contract::Selection,
     gateway::{ObjectKey, Question, Read},
 };
 
 /// A reconciled object: the reconciler's slot and the object.
 pub type Target = (String, ObjectKey);
-
-type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
-type Set<T> = HashSet<T, foldhash::fast::RandomState>;
 
 /// What each target has read and applied in its last reconcile.
 #[derive(Default)]

@@ -27,6 +27,7 @@ pub use self::{
 };
 use crate::{
     cluster::Index,
+    collections::Map,
     contract::{Failure, Header, Kind, Page, Plan, Request, Selection},
     gateway::{ObjectKey, SharedGateway, Subject},
     metrics::Metrics,
@@ -83,7 +84,7 @@ pub struct Controller {
     granted: SharedGateway,
     reconciler: Arc<dyn Reconcile>,
     queue: Queue,
-    memory: Mutex<HashMap<ObjectKey, Memory>>,
+    memory: Mutex<Map<ObjectKey, Memory>>,
     shared: Shared,
 }
 

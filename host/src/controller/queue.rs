@@ -1,14 +1,17 @@
 //! The queue of one slot: each object at most once, one worker per object, changes before polls, timers.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Mutex,
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::gateway::ObjectKey;
+use crate::{
+    collections::{Map, Set},
+    gateway::ObjectKey,
+};
 
 /// Why an object is reconciled. Where several reasons come together the one counts that looks at more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +43,12 @@ struct Waiting {
 #[derive(Default)]
 struct State {
     /// Objects that wait.
-    waiting: HashMap<ObjectKey, Waiting>,
+    waiting: Map<ObjectKey, Waiting>,
     /// Their order: changes and runs, then polls.
     lines: [VecDeque<ObjectKey>; 2],
-    running: HashSet<ObjectKey>,
+    running: Set<ObjectKey>,
     timers: BTreeSet<(Instant, ObjectKey)>,
-    timer_of: HashMap<ObjectKey, (Instant, Wake)>,
+    timer_of: Map<ObjectKey, (Instant, Wake)>,
 }
 
 /// A queue of objects.

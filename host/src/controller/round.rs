@@ -317,7 +317,7 @@ impl Controller {
         }
     }
 
-    fn memory(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<ObjectKey, Memory>> {
+    fn memory(&self) -> std::sync::MutexGuard<'_, crate::collections::Map<ObjectKey, Memory>> {
         self.memory.lock().expect("no holder of the lock can panic")
     }
 

@@ -135,7 +135,9 @@ impl Sim {
 
     async fn pause(&self, range: std::ops::Range<u64>) {
         let wait = self.rng.lock().unwrap_or_else(PoisonError::into_inner).within(range);
-        sleep(Duration::from_millis(wait)).await;
+        if wait > 0 {
+            sleep(Duration::from_millis(wait)).await;
+        }
     }
 }
 

@@ -271,7 +271,9 @@ impl World {
             self.say(|| format!("{pod} is primary of epoch {epoch}"));
             self.on_promoted(&pod, epoch);
         }
-        self.note_copies();
+        if self.dolt.has_begun_copies() {
+            self.note_copies();
+        }
         self.note_who_is_there();
         let (from, until) = (self.watched.0, self.api.changes());
         if from == until {

@@ -5,7 +5,6 @@ use host::{
     contract::{Effect, EffectFailure, FailureKind},
     gateway::{ObjectKey, Subject},
 };
-use serde_json::Value;
 
 use super::{Api, Refusal};
 
@@ -17,7 +16,6 @@ impl Api {
     pub fn perform(&mut self, subject: &Subject, effect: &Effect, known: Option<&Stored>) -> Result<bool, EffectFailure> {
         let failed = |kind, message| EffectFailure { effect: 0, kind, message, sql: None };
         let refused = |Refusal { kind, message }| failed(kind, message);
-        let invalid = |error: serde_json::Error| failed(FailureKind::Invalid, error.to_string());
         let manager = format!("doltdb-operator-{}", subject.reconciler);
         if let Some(known) = known
             && self.get(&known.key()).is_none_or(|live| live.version() != known.version())
@@ -26,14 +24,9 @@ impl Api {
         }
         Ok(match effect {
             Effect::Apply(application) => {
-                let body = serde_json::from_str(&application.body).map_err(invalid)?;
-                self.apply(&manager, &ObjectKey::from(&application.object), &application.uid, body, "").map_err(refused)?
+                self.apply(&manager, &ObjectKey::from(&application.object), &application.uid, &application.body, "").map_err(refused)?
             }
-            Effect::Status(status) => {
-                let status = serde_json::from_str(status).map_err(invalid)?;
-                let body = Value::Object([("status".to_owned(), status)].into_iter().collect());
-                self.apply(&manager, &subject.object, &subject.uid, body, "status").map_err(refused)?
-            }
+            Effect::Status(status) => self.apply(&manager, &subject.object, &subject.uid, status, "status").map_err(refused)?,
             Effect::Delete(deletion)
                 if self.get(&ObjectKey::from(&deletion.object)).is_some_and(|live| live.header.uid != deletion.uid) =>
             {

@@ -39,7 +39,17 @@ pub(crate) struct Change {
 struct Kept {
     object: Arc<Stored>,
     /// What each field manager has applied last, by manager and subresource.
-    applied: BTreeMap<(String, &'static str), Arc<Value>>,
+    applied: BTreeMap<(String, &'static str), Applied>,
+}
+
+/// What a field manager has applied.
+#[derive(Debug, Clone)]
+struct Applied {
+    fields: Arc<Value>,
+    /// The same, as it came.
+    text: Arc<str>,
+    /// The object's version after it.
+    version: u64,
 }
 
 /// The objects.
@@ -70,7 +80,7 @@ pub(crate) fn key_of(body: &Value) -> ObjectKey {
 
 /// The uid of the owner that controls an object.
 pub(crate) fn controller(body: &Value) -> Option<&str> {
-    let owners = body.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owners = body["metadata"]["ownerReferences"].as_array()?;
     owners.iter().find(|owner| owner["controller"] == true)?["uid"].as_str()
 }
 
@@ -121,20 +131,23 @@ impl Api {
         !self.objects.contains_key(&key) && self.commit(&key, body)
     }
 
-    /// Server-side apply, forced. Gives whether anything changed.
-    pub(crate) fn apply(
-        &mut self,
-        manager: &str,
-        key: &ObjectKey,
-        uid: &str,
-        mut body: Value,
-        part: &'static str,
-    ) -> Result<bool, Refusal> {
+    /// Server-side apply, forced, of an object or of a part of it. Gives whether anything changed.
+    pub(crate) fn apply(&mut self, manager: &str, key: &ObjectKey, uid: &str, text: &str, part: &'static str) -> Result<bool, Refusal> {
         let there = self.objects.get(key);
-        if let Value::Object(fields) = &mut body {
-            fields.retain(|name, _| if part.is_empty() { name != "status" } else { name == part });
-        }
         let place = (manager.to_owned(), part);
+        let is_there_already = |kept: &Kept| {
+            let is_same = |before: &Applied| before.version == kept.object.version() && *before.text == *text;
+            (uid.is_empty() || uid == kept.object.header.uid) && kept.applied.get(&place).is_some_and(is_same)
+        };
+        if there.is_some_and(is_there_already) {
+            return Ok(false);
+        }
+        let mut body: Value = serde_json::from_str(text).map_err(|error| invalid(key, &error.to_string()))?;
+        if !part.is_empty() {
+            body = Value::Object([(part.to_owned(), body)].into_iter().collect());
+        } else if let Value::Object(fields) = &mut body {
+            fields.remove("status");
+        }
         let mut next = match there {
             None if !part.is_empty() || !uid.is_empty() => return Err(not_found(key)),
             None => {
@@ -149,8 +162,8 @@ impl Api {
         };
         if let Some(before) = there.and_then(|kept| kept.applied.get(&place)) {
             let others: Vec<&Value> =
-                there.iter().flat_map(|kept| &kept.applied).filter(|(by, _)| **by != place).map(|(_, applied)| &**applied).collect();
-            fields::remove_absent(&mut next, before, &body, &others);
+                there.iter().flat_map(|kept| &kept.applied).filter(|(by, _)| **by != place).map(|(_, applied)| &*applied.fields).collect();
+            fields::remove_absent(&mut next, &before.fields, &body, &others);
         }
         fields::overlay(&mut next, &body);
         if let Some(kept) = there
@@ -162,11 +175,13 @@ impl Api {
             let message = format!("StatefulSet {}: spec.{field}: updates to it are forbidden", key.name);
             return Err(Refusal { kind: FailureKind::Invalid, message });
         }
-        let owned_before = there.and_then(|kept| kept.applied.get(&place)).is_some_and(|before| fields::are_the_same(before, &body));
+        let owned_before =
+            there.and_then(|kept| kept.applied.get(&place)).is_some_and(|before| fields::are_the_same(&before.fields, &body));
         // Who owns which field is a part of the object, too, though nobody here gets to see it.
         let changed = self.commit(key, next) || (!owned_before && self.touch(key));
         if let Some(kept) = self.objects.get_mut(key) {
-            kept.applied.insert(place, Arc::new(body));
+            let applied = Applied { fields: Arc::new(body), text: text.into(), version: kept.object.version() };
+            kept.applied.insert(place, applied);
         }
         Ok(changed)
     }
@@ -193,7 +208,7 @@ impl Api {
             return if present { Err(not_found(key)) } else { Ok(false) };
         };
         let mut body = kept.object.body.clone();
-        let there = body.pointer("/metadata/finalizers").and_then(Value::as_array).cloned().unwrap_or_default();
+        let there = body["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         if there.iter().any(|there| there == name) == present {
             return Ok(false);
         }
@@ -247,7 +262,7 @@ impl Api {
         if header.deleting || uid.is_some_and(|uid| uid != header.uid) {
             return false;
         }
-        let held = kept.object.body.pointer("/metadata/finalizers").and_then(Value::as_array).is_some_and(|names| !names.is_empty());
+        let held = kept.object.body["metadata"]["finalizers"].as_array().is_some_and(|names| !names.is_empty());
         if key.kind != "Pod" && !held {
             return self.remove(key);
         }
@@ -319,9 +334,8 @@ impl Api {
         }
         body["metadata"]["resourceVersion"] = self.version.to_string().into();
         let object = Arc::new(Stored { header: header(key, &body), body });
-        let released = object.header.deleting
-            && key.kind != "Pod"
-            && object.body.pointer("/metadata/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        let released =
+            object.header.deleting && key.kind != "Pod" && object.body["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
         self.history.push(Change { version: self.version, key: key.clone(), object: Some(object.clone()), is_new: before.is_none() });
         match self.objects.get_mut(key) {
             Some(kept) => kept.object = object,

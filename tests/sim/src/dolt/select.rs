@@ -2,12 +2,14 @@
 //! and a limit.
 
 use std::{
+    borrow::Cow,
     cell::RefCell,
     collections::{BTreeSet, HashMap},
     rc::Rc,
     sync::Arc,
 };
 
+use foldhash::fast::FixedState;
 use host::contract::{Argument, Rows, Value};
 use serde_json::json;
 
@@ -28,6 +30,9 @@ const LAST_SIGN: &str = "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_
 /// What a digest of a password is made of, beside the salt.
 const DIGESTED: &str = "|,plugin,authentication_string),256)";
 
+/// The column by which the databases of a server are told.
+const DATABASE: &str = "database";
+
 type Row = Vec<(&'static str, Value)>;
 
 /// Answers a query.
@@ -43,10 +48,10 @@ pub(super) fn select(dolt: &Dolt, server: &str, database: Option<&str>, text: &s
     if let Some(rest) = text.strip_prefix(STANDING) {
         return standing(dolt, server, rest).unwrap_or_else(|answer| answer.unwrap_or_else(unknown));
     }
-    let Some(query) = filled(text, arguments).and_then(parsed) else { return unknown() };
+    let Some(query) = filled(text, arguments).and_then(|text| parsed(&text)) else { return unknown() };
     let rows = match query.table.as_deref() {
         None => vec![Vec::new()],
-        Some(table) => match table_rows(dolt, server, database, table) {
+        Some(table) => match table_rows(dolt, server, database, &query, table) {
             Some(rows) => rows,
             None => return unknown(),
         },
@@ -105,12 +110,12 @@ fn last_heard(dolt: &Dolt, server: &str, rows: &[Row]) -> Option<u64> {
 
 /// When something was last received, in microseconds.
 fn last_sign(dolt: &Dolt, server: &str) -> Value {
-    let last = last_heard(dolt, server, &dolt.status(server));
+    let last = last_heard(dolt, server, &dolt.status(server, |column| column == DATABASE));
     Value::Signed(last.map_or(0, |last| i64::try_from(last * 1_000).unwrap_or_default()))
 }
 
 fn databases_in(status: &[Row]) -> BTreeSet<String> {
-    status.iter().filter_map(|row| text_of(cell(row, "database")?)).collect()
+    status.iter().filter_map(|row| text_of(cell(row, DATABASE)?)).collect()
 }
 
 /// A server's role, its epoch, and of how many databases it would send; with more words, when it had its last sign from a primary.
@@ -119,7 +124,7 @@ fn standing(dolt: &Dolt, server: &str, rest: &str) -> Result<Answer, Option<Answ
     for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"] {
         cells.push(scalar(dolt, server, None, name)?);
     }
-    cells.push(Value::Signed(i64::try_from(databases_in(&dolt.status(server)).len()).unwrap_or_default()));
+    cells.push(Value::Signed(i64::try_from(databases_in(&dolt.status(server, |column| column == DATABASE)).len()).unwrap_or_default()));
     match rest.strip_prefix(", (").and_then(|rest| rest.strip_suffix(')')) {
         Some(LAST_SIGN) => cells.push(last_sign(dolt, server)),
         None if rest.is_empty() => {}
@@ -161,11 +166,11 @@ fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Re
     })
 }
 
-fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, table: &str) -> Option<Vec<Row>> {
+fn table_rows(dolt: &Dolt, server: &str, database: Option<&str>, query: &Parsed, table: &str) -> Option<Vec<Row>> {
     let text = |value: &str| Value::Text(value.to_owned());
     let content = || database.and_then(|database| dolt.databases(server).get(database).cloned());
     match table.to_ascii_lowercase().as_str() {
-        "dolt_cluster.dolt_cluster_status" => Some(dolt.status(server)),
+        "dolt_cluster.dolt_cluster_status" => Some(dolt.status(server, |column| column == DATABASE || query.names(column))),
         "information_schema.schemata" => {
             let own = ["information_schema", "dolt_cluster"].map(|name| (name.to_owned(), Arc::<Content>::default()));
             let all = dolt.databases(server).into_iter().filter(|(name, _)| !SYSTEM.contains(&name.as_str())).chain(own);
@@ -239,16 +244,25 @@ struct Condition {
 }
 
 impl Condition {
-    fn holds(&self, row: &Row) -> bool {
+    /// Its column, and whether what stands in it is taken in lower case.
+    fn column(&self) -> (&str, bool) {
         let lower = self.column.strip_prefix("LOWER(").and_then(|column| column.strip_suffix(')'));
-        let value = cell(row, lower.unwrap_or(&self.column)).and_then(text_of);
-        let value = if lower.is_some() { value.map(|value| value.to_lowercase()) } else { value };
+        lower.map_or((&self.column, false), |column| (column, true))
+    }
+
+    fn holds(&self, row: &Row) -> bool {
+        let (column, lower) = self.column();
+        let value = cell(row, column).and_then(text_of);
+        let value = if lower { value.map(|value| value.to_lowercase()) } else { value };
         self.among.contains(&value) == self.equal
     }
 }
 
 /// A statement with its arguments in the places of its placeholders: names as they are, values between bars.
-fn filled(text: &str, arguments: &[Argument]) -> Option<String> {
+fn filled<'a>(text: &'a str, arguments: &[Argument]) -> Option<Cow<'a, str>> {
+    if arguments.is_empty() {
+        return Some(text.into());
+    }
     let mut arguments = arguments.iter();
     let mut filled = String::new();
     let mut rest = text;
@@ -262,29 +276,36 @@ fn filled(text: &str, arguments: &[Argument]) -> Option<String> {
         rest = &rest[at + width..];
     }
     filled.push_str(rest);
-    Some(filled)
+    Some(filled.into())
 }
 
 /// What a statement asks for. The same few are asked all the time.
-fn parsed(text: String) -> Option<Rc<Parsed>> {
+fn parsed(text: &str) -> Option<Rc<Parsed>> {
     const KEPT: usize = 100;
     thread_local! {
-        static BEFORE: RefCell<HashMap<String, Rc<Parsed>>> = RefCell::default();
+        static BEFORE: RefCell<HashMap<String, Rc<Parsed>, FixedState>> = RefCell::default();
     }
     BEFORE.with_borrow_mut(|before| {
-        if let Some(parsed) = before.get(&text) {
+        if let Some(parsed) = before.get(text) {
             return Some(parsed.clone());
         }
-        let parsed = Rc::new(Parsed::of(&text)?);
+        let parsed = Rc::new(Parsed::of(text)?);
         if before.len() == KEPT {
             before.clear();
         }
-        before.insert(text, parsed.clone());
+        before.insert(text.to_owned(), parsed.clone());
         Some(parsed)
     })
 }
 
 impl Parsed {
+    /// Whether a column is named anywhere in it.
+    fn names(&self, column: &str) -> bool {
+        let of_conditions = self.conditions.iter().map(|condition| condition.column().0);
+        let named = self.columns.iter().chain(self.order.iter().map(|(name, _)| name)).map(String::as_str).chain(of_conditions);
+        named.into_iter().any(|name| name == "*" || name.eq_ignore_ascii_case(column))
+    }
+
     fn of(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("SELECT ")?;
         let (rest, limit) = split(rest, " LIMIT ");

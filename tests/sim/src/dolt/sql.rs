@@ -185,8 +185,8 @@ impl Dolt {
         hooks.filter_map(|(_, hook)| hook.last_success).max()
     }
 
-    /// What `dolt_cluster_status` says: a row for each database and standby.
-    pub(super) fn status(&self, name: &str) -> Vec<Vec<(&'static str, Value)>> {
+    /// What `dolt_cluster_status` says, in the columns that are wanted: a row for each database and standby.
+    pub(super) fn status(&self, name: &str, wanted: impl Fn(&str) -> bool) -> Vec<Vec<(&'static str, Value)>> {
         let Some((server, (role, epoch))) = self.servers.get(name).zip(self.state(name)) else { return Vec::new() };
         let databases = self.volumes.get(&server.volume).map(|volume| &volume.databases);
         let text = |text: &Option<String>| text.as_ref().map_or(Value::Null, |text| Value::Text(text.clone()));
@@ -196,20 +196,21 @@ impl Dolt {
             .filter(|((database, _), _)| !SYSTEM.contains(&database.as_str()))
             .map(|((database, peer), hook)| {
                 let caught_up = hook.is_caught_up(databases.and_then(|databases| databases.get(database)));
-                let lag = match (&hook.pushed, hook.last_success) {
+                let lag = || match (&hook.pushed, hook.last_success) {
                     (Some(_), _) if caught_up => Value::Signed(0),
                     (Some(_), Some(at)) => Value::Signed(i64::try_from(self.now - at).unwrap_or_default()),
                     _ => Value::Null,
                 };
-                vec![
-                    ("database", Value::Text(database.clone())),
-                    ("standby_remote", Value::Text(peer.clone())),
-                    ("role", Value::Text(role.to_string())),
-                    ("epoch", Value::Signed(i64::try_from(epoch).unwrap_or_default())),
-                    ("replication_lag_millis", lag),
-                    ("last_update", hook.last_success.map_or(Value::Null, |at| Value::Text(time(at / 1_000)))),
-                    ("current_error", text(&hook.error)),
-                ]
+                let columns: [(&str, &dyn Fn() -> Value); 7] = [
+                    ("database", &|| Value::Text(database.clone())),
+                    ("standby_remote", &|| Value::Text(peer.clone())),
+                    ("role", &|| Value::Text(role.to_string())),
+                    ("epoch", &|| Value::Signed(i64::try_from(epoch).unwrap_or_default())),
+                    ("replication_lag_millis", &lag),
+                    ("last_update", &|| hook.last_success.map_or(Value::Null, |at| Value::Text(time(at / 1_000)))),
+                    ("current_error", &|| text(&hook.error)),
+                ];
+                columns.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (*name, value())).collect()
             })
             .collect()
     }
