@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     contract::{
-        Effect, EffectFailure, Event, FailureKind, Next, Object, ObjectRef, Outcome, Plan, Request, Severity, SqlError, SqlErrorKind,
-        Timestamp,
+        Effect, EffectFailure, Event, Execution, FailureKind, Next, Object, ObjectRef, Outcome, Plan, Request, Severity, SqlError,
+        SqlErrorKind, Timestamp,
     },
     gateway::{Answer, Applied, Ending, Journal, ObjectKey, Question, Read, Recorder, Subject, ask},
     module::Fared,
@@ -129,6 +129,7 @@ impl Controller {
         let called = Instant::now();
         let decided = decider.decide(subject, recorder.clone(), &request).await;
         self.shared.metrics.called(&self.name, called.elapsed());
+        let decided_at = tokio::time::Instant::now();
         let reads = recorder.take();
         self.count(&reads);
         self.index().record(&(self.name.clone(), subject.object.clone()), &reads);
@@ -167,7 +168,7 @@ impl Controller {
             self.shared.world.health(subject, None).await;
         }
         memory.passed = Some(journal.clone());
-        let Some(Carried { changed, next, applied }) = self.carry_out(subject, plan, memory).await else {
+        let Some(Carried { changed, next, applied }) = self.carry_out(subject, plan, decided_at, memory).await else {
             return (Verdict::Failed, Fared::Failed);
         };
         if changed {
@@ -178,7 +179,7 @@ impl Controller {
     }
 
     /// Applies a plan's effects in order, then writes its events. None where an effect failed.
-    async fn carry_out(&self, subject: &Subject, plan: &Plan, memory: &mut Memory) -> Option<Carried> {
+    async fn carry_out(&self, subject: &Subject, plan: &Plan, decided_at: tokio::time::Instant, memory: &mut Memory) -> Option<Carried> {
         let mut changed = false;
         let mut applied = Vec::new();
         let mut seen = None;
@@ -193,7 +194,10 @@ impl Controller {
                 // Before it is compared with what is wanted: what somebody else changes from then on is seen to be another.
                 applied.push((application.object.clone(), self.shared.world.fingerprint(&application.object).await));
             }
-            let result = self.shared.world.apply(subject, effect).await;
+            let result = match overdue(effect, decided_at.elapsed()) {
+                Some(failure) => Err(failure),
+                None => self.shared.world.apply(subject, effect).await,
+            };
             self.shared.metrics.effect(&self.name, plan::name(effect), result.as_ref().map(|a| *a == Applied::Changed).map_err(drop));
             match result {
                 Ok(Applied::Changed) => {
@@ -367,6 +371,14 @@ fn fault(subject: &Subject, ended: &CallError) -> Fared {
 /// How long to wait for a time that was chosen then. A clock that was set back since makes it no longer.
 fn wait_until(time: Timestamp, then: Option<Timestamp>, now: Timestamp) -> Duration {
     Duration::from_millis(time.saturating_sub(now.max(then.unwrap_or_default())))
+}
+
+/// Why an execution comes too late after its decision: what its guard asks is part of what was decided by, and all else may have changed since. It is
+/// begun within the time that it may take.
+fn overdue(effect: &Effect, age: Duration) -> Option<EffectFailure> {
+    let Effect::Sql(Execution { guard: Some(_), deadline, .. }) = effect else { return None };
+    let message = || format!("it was decided {} ms ago, and is to be done within {deadline} ms", age.as_millis());
+    (age > Duration::from_millis(*deadline)).then(|| plan::failure(FailureKind::Guard, message()))
 }
 
 fn place(at: usize) -> u32 {

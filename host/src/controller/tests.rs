@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
     module::Fared,
     runtime::CallError,
-    settings::{Grant, Limits, Reconciler, Resource},
+    settings::{Grant, Limits, Reconciler, Resource, SqlGrant},
 };
 
 fn key() -> ObjectKey {
@@ -50,6 +50,8 @@ struct World {
     failing: Mutex<Option<FailureKind>>,
     /// How often databases were asked.
     asked: AtomicUsize,
+    /// How often something was executed on one.
+    executed: AtomicUsize,
 }
 
 impl World {
@@ -100,7 +102,10 @@ impl Gateway for World {
         0
     }
     async fn apply(&self, _: &Subject, effect: &Effect) -> Result<Applied, EffectFailure> {
-        let Effect::Apply(application) = effect else { return Ok(Applied::Unchanged) };
+        let Effect::Apply(application) = effect else {
+            self.executed.fetch_add(1, Ordering::Relaxed);
+            return Ok(Applied::Unchanged);
+        };
         let slow = *self.slow.lock().unwrap();
         tokio::time::sleep(slow.unwrap_or_default()).await;
         if let Some(kind) = *self.failing.lock().unwrap() {
@@ -179,6 +184,16 @@ fn apply(object: ObjectRef) -> Effect {
     Effect::Apply(Application { object, uid: String::new(), body: body.to_string() })
 }
 
+/// An execution that may take 3 s.
+fn execute(guarded: bool) -> Effect {
+    let credentials =
+        Credentials { namespace: "ns".into(), secret: "account".into(), user_key: "user".into(), password_key: "password".into() };
+    let endpoint = Endpoint { host: "db".into(), port: 3306, credentials, tls: None };
+    let statement = Statement { text: "SELECT 1".into(), arguments: vec![] };
+    let guard = guarded.then(|| Guard { statement: statement.clone(), expected: vec![Value::Signed(1)] });
+    Effect::Sql(Execution { endpoint, database: None, guard, statements: vec![statement], deadline: 3_000 })
+}
+
 fn plan(effects: Vec<Effect>, next: Next) -> Plan {
     Plan { effects, events: vec![], next }
 }
@@ -199,7 +214,13 @@ impl Bench {
             reconciles: resource("example.com/v1", "Thing"),
             workers: 2,
             settings: serde_json::Value::Null,
-            grant: Grant { read: vec![resource("v1", "ConfigMap")], apply: vec![resource("v1", "ConfigMap")], ..Grant::default() },
+            grant: Grant {
+                read: vec![resource("v1", "ConfigMap")],
+                apply: vec![resource("v1", "ConfigMap")],
+                secrets: vec!["account".into()],
+                sql: SqlGrant { read: vec![], write: vec!["db".into()] },
+                ..Grant::default()
+            },
             metrics: Vec::new(),
             in_image: true,
             wasi: false,
@@ -284,6 +305,27 @@ async fn the_first_failure_ends_a_plan_and_the_next_round_knows_of_it() {
     *bench.world.failing.lock().unwrap() = None;
     bench.after(Duration::from_secs(61)).await;
     assert!(World::names(&bench.world.applied).starts_with(&["after-failure".to_owned(), "second".to_owned()]));
+}
+
+#[rstest::rstest]
+#[case::at_once(true, 0, 1)]
+#[case::soon(true, 2_900, 1)]
+#[case::late(true, 3_100, 0)]
+#[case::late_and_without_a_guard(false, 3_100, 1)]
+#[tokio::test(start_paused = true)]
+async fn what_a_guard_is_asked_for_is_not_done_long_after_it_was_decided(
+    #[case] guarded: bool,
+    #[case] slow: u64,
+    #[case] executed: usize,
+) {
+    let bench = Bench::start(move |_, _| Ok(plan(vec![apply(config("a")), execute(guarded)], Next::Change)));
+    *bench.world.slow.lock().unwrap() = Some(Duration::from_millis(slow));
+    bench.after(Duration::from_millis(slow + 1)).await;
+    assert_eq!(bench.world.executed.load(Ordering::Relaxed).min(1), executed);
+    assert_eq!(World::names(&bench.world.events).contains(&"EffectFailed".to_owned()), executed == 0);
+    *bench.world.slow.lock().unwrap() = None;
+    bench.after(Duration::from_secs(10)).await;
+    assert!(bench.world.executed.load(Ordering::Relaxed) >= 1, "it is decided anew");
 }
 
 #[tokio::test(start_paused = true)]
