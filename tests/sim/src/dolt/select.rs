@@ -261,7 +261,7 @@ impl Condition {
 /// A statement with its arguments in the places of its placeholders: names as they are, values between bars.
 fn filled<'a>(text: &'a str, arguments: &[Argument]) -> Option<Cow<'a, str>> {
     if arguments.is_empty() {
-        return Some(text.into());
+        return (!text.contains('?')).then(|| text.into());
     }
     let mut arguments = arguments.iter();
     let mut filled = String::new();
