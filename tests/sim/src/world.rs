@@ -142,8 +142,8 @@ pub(crate) struct World {
     cut: BTreeSet<(String, String)>,
     /// How often a path was opened or closed.
     cuts: u64,
-    /// The same, and how often servers had taken a turn, when it was last noted who is within reach.
-    noted: (u64, u64),
+    /// The same, and which servers there were, when it was last noted who is within reach.
+    noted: (u64, Vec<(u64, bool, bool)>),
     /// Changes for which a [`Event::Watch`] has been planned, and when the last of them is.
     watched: (usize, u64),
     /// The revision of each StatefulSet by its uid, with the generation that it is of.
@@ -189,7 +189,7 @@ impl World {
             agenda: Agenda::default(),
             cut: BTreeSet::new(),
             cuts: 0,
-            noted: (0, 0),
+            noted: (0, Vec::new()),
             watched: (0, 0),
             revisions: BTreeMap::new(),
             controllers_due: false,
@@ -271,9 +271,7 @@ impl World {
             self.say(|| format!("{pod} is primary of epoch {epoch}"));
             self.on_promoted(&pod, epoch);
         }
-        if self.dolt.has_begun_copies() {
-            self.note_copies();
-        }
+        self.note_copies();
         self.note_who_is_there();
         let (from, until) = (self.watched.0, self.api.changes());
         if from == until {
@@ -293,11 +291,10 @@ impl World {
 
     /// Since when each server is within reach, and takes writes. This is after each event, and seldom anything new.
     fn note_who_is_there(&mut self) {
-        let seen = (self.cuts, self.dolt.turns());
-        if self.noted == seen {
+        if self.noted.0 == self.cuts && self.noted.1.iter().copied().eq(self.dolt.presence()) {
             return;
         }
-        self.noted = seen;
+        self.noted = (self.cuts, self.dolt.presence().collect());
         let Self { dolt, cut, reachable, reached, writable, now, .. } = self;
         let is_cut = |pod: &String| !cut.is_empty() && cut.contains(&(HOST.to_owned(), pod.clone()));
         let within_reach = |pod: &String| dolt.answers(pod) && !is_cut(pod);

@@ -153,11 +153,6 @@ impl Dolt {
         copies.filter(|(_, copy)| self.connections(&copy.server) == Some(copy.connections))
     }
 
-    /// Whether there is any that [`Self::take_begun`] would tell of.
-    pub(crate) fn has_begun_copies(&self) -> bool {
-        !self.copies.news.is_empty()
-    }
-
     /// The copies that have begun since the last call.
     pub(crate) fn take_begun(&mut self) -> BTreeSet<u64> {
         std::mem::take(&mut self.copies.news)

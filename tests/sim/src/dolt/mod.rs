@@ -202,8 +202,6 @@ pub struct Dolt {
     promoted: Vec<(String, u64)>,
     ended: Vec<String>,
     copies: copies::Copies,
-    /// How often a server began, ended, answered no more or again, or may have begun or ceased to take writes.
-    turns: u64,
 }
 
 impl Dolt {
@@ -223,7 +221,6 @@ impl Dolt {
             promoted: Vec::new(),
             ended: Vec::new(),
             copies: copies::Copies::default(),
-            turns: 0,
         }
     }
 
@@ -257,7 +254,6 @@ impl Dolt {
                 server.hooks.insert((database.to_owned(), peer.clone()), Hook::default());
             }
         }
-        self.turns += 1;
         self.servers.insert(name.into(), server);
         self.later.push((self.now + TICK, Later::Tick { server: name.into(), life: self.lives }));
         if role == Role::Primary {
@@ -279,14 +275,12 @@ impl Dolt {
             life: self.lives,
             connections: 0,
         };
-        self.turns += 1;
         self.servers.insert(name.into(), server);
     }
 
     /// Ends a server. Its volume stays.
     pub fn stop(&mut self, name: &str) {
         let Some(server) = self.servers.remove(name) else { return };
-        self.turns += 1;
         if let Some(transition) = server.transition {
             self.stepped.insert(transition.id, Err("the server ended".into()));
         }
@@ -299,7 +293,6 @@ impl Dolt {
     pub fn freeze(&mut self, name: &str, frozen: bool) {
         let Some(server) = self.servers.get_mut(name) else { return };
         server.frozen = frozen;
-        self.turns += 1;
         let (life, tick) = (server.life, Later::Tick { server: name.into(), life: server.life });
         if !frozen {
             // What came due in the meantime.
@@ -322,7 +315,6 @@ impl Dolt {
     /// Empties a volume.
     pub fn wipe(&mut self, volume: &str) {
         self.volumes.remove(volume);
-        self.turns += 1;
         self.wipe_copies(volume);
     }
 
@@ -330,7 +322,6 @@ impl Dolt {
     pub(crate) fn give_way(&mut self, volume: &str) {
         if let Some((role, _)) = self.volumes.get_mut(volume).and_then(|volume| volume.state.as_mut()) {
             *role = Role::Standby;
-            self.turns += 1;
         }
     }
 
@@ -375,9 +366,9 @@ impl Dolt {
         self.servers.keys()
     }
 
-    /// A number that is another one as soon as another server runs, answers or takes writes.
-    pub(crate) fn turns(&self) -> u64 {
-        self.turns
+    /// Which servers run, in order: which life of each, whether it answers, and whether it takes writes.
+    pub(crate) fn presence(&self) -> impl Iterator<Item = (u64, bool, bool)> {
+        self.servers.values().map(|server| (server.life, !server.frozen, server.takes_writes(&self.volumes)))
     }
 
     /// A number that changes when a server's connections are ended, by itself or with it.

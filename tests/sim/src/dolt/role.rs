@@ -93,7 +93,6 @@ impl Dolt {
         let began_as = self.state(name).ok_or("no such server")?;
         let id = self.transitions + 1;
         let server = self.servers.get_mut(name).ok_or("no such server")?;
-        self.turns += 1;
         server.read_only = true;
         server.connections += 1;
         if let Some(first) = &server.transition {
@@ -153,7 +152,6 @@ impl Dolt {
         match &outcome {
             Ok(_) => self.set(name, Role::Standby, transition.epoch),
             Err(_) => {
-                self.turns += 1;
                 server.read_only = now_is.0 != Role::Primary;
                 server.connections += 1;
             }
@@ -170,7 +168,6 @@ impl Dolt {
         if !changed {
             return;
         }
-        self.turns += 1;
         server.read_only = role != Role::Primary;
         server.connections += 1;
         server.hooks.values_mut().for_each(|hook| *hook = Hook::default());
@@ -186,8 +183,7 @@ impl Dolt {
     /// Roles are looked at before names are: a server follows a later epoch of one that its configuration does not know, takes nothing from it,
     /// and does not tell it what it is itself.
     pub(super) fn contact(&mut self, from: &str, to: &str) -> Result<(), String> {
-        let (Some((from_role, from_epoch)), Some((mut role, mut epoch)), true) =
-            (self.state(from), self.state(to), self.connected(from, to))
+        let (Some((from_role, from_epoch)), Some((role, epoch)), true) = (self.state(from), self.state(to), self.connected(from, to))
         else {
             return Err("rpc error: code = Unavailable desc = no connection".into());
         };
@@ -196,15 +192,14 @@ impl Dolt {
         }
         if from_epoch == epoch && role == Role::Primary {
             self.set(to, Role::Broken, epoch);
-            (role, epoch) = self.state(to).unwrap_or((role, epoch));
         } else if from_epoch > epoch {
             self.set(to, Role::Standby, from_epoch);
-            (role, epoch) = self.state(to).unwrap_or((role, epoch));
         }
         // Roles are looked at before keys: one that it does not know by its configuration can make it step down, and is told nothing for that.
         if !self.servers.get(to).is_some_and(|server| server.peers.iter().any(|peer| peer == from)) {
             return Err("rpc error: code = Unauthenticated desc = unauthenticated".into());
         }
+        let (role, epoch) = self.state(to).unwrap_or((role, epoch));
         match role {
             Role::Primary if epoch == from_epoch => self.set(from, Role::Broken, epoch),
             Role::Primary if epoch > from_epoch => self.set(from, Role::Standby, epoch),
