@@ -9,6 +9,7 @@ use sdk::Plan;
 use crate::{
     form::{FIRST, Form},
     observe::Observed,
+    primary::Transition,
     server::Server,
     target::Target,
 };
@@ -87,8 +88,8 @@ pub(crate) fn label_primary(target: &Target, observed: &Observed, leadership: &L
 
 /// Puts the role labels of all others right.
 ///
-/// A pod whose server can't be asked keeps its label, unless it is called primary and another one is. Between two primaries of one epoch
-/// nobody can choose from here: all labels stay.
+/// A pod whose server can't be asked keeps its label, unless it is called primary, and another one is or was told to be. Between two primaries
+/// of one epoch nobody can choose from here: all labels stay.
 /// A standby that is `reserved` to become primary serves no readers any more.
 /// Before the server that was alone is their primary, the others have no data for readers: `empty` says so.
 pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadership, reserved: Option<i32>, empty: bool, plan: &mut Plan) {
@@ -121,9 +122,14 @@ fn role_label<'a>(target: &Target, observed: &Observed, leadership: &Leadership,
             followed.then_some(ROLE_STANDBY)
         }
         Some(Ok(_)) => None,
-        Some(Err(_)) | None if is == Some(ROLE_PRIMARY) && leader.is_some() => None,
+        Some(Err(_)) | None if is == Some(ROLE_PRIMARY) && (leader.is_some() || another_was_told(target, ordinal)) => None,
         Some(Err(_)) | None => is,
     }
+}
+
+/// Whether another server may have been told to be primary in the place of this one: what comes up where this one was must not get its clients.
+fn another_was_told(target: &Target, ordinal: i32) -> bool {
+    Transition::told(target).is_some_and(|told| told.to != ordinal)
 }
 
 /// Whether the primary sends its changes to this standby.

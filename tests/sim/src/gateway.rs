@@ -476,7 +476,7 @@ impl Effects for SimGateway {
     async fn live(&self, object: &ObjectRef) -> Result<Option<Arc<Stored>>, EffectFailure> {
         self.sim.pause(1..8).await;
         self.statements().travel().await;
-        Ok(self.sim.at_now().show(object, self.replica))
+        Ok(self.sim.at_now().show(&ObjectKey::from(object), self.replica))
     }
 
     /// The host ends where its gateway would fail; one that stands still has ended before it would go on.
@@ -590,7 +590,11 @@ impl World {
         let from = self.api.changes();
         self.api.now = Some(clock(self.now));
         let changed = self.api.perform(subject, effect, known)?;
-        if let Some(replica) = heard.filter(|_| changed) {
+        if let Some(replica) = heard {
+            // What is there already is in the answer, too.
+            if !changed {
+                self.show(&written_to(subject, effect), replica);
+            }
             for at in from..self.api.changes() {
                 if let Some(change) = self.api.change(at).cloned() {
                     self.cache_of_mut(replica).put(&change);
@@ -601,11 +605,15 @@ impl World {
     }
 
     /// Shows a host an object as it is.
-    fn show(&mut self, object: &ObjectRef, replica: u64) -> Option<Arc<Stored>> {
-        let key = ObjectKey::from(object);
-        let live = self.api.get(&key).cloned();
+    fn show(&mut self, key: &ObjectKey, replica: u64) -> Option<Arc<Stored>> {
+        let live = self.api.get(key).cloned();
         if let Some(live) = &live {
-            self.cache_of_mut(replica).put(&Change { version: live.version(), key, object: Some(live.clone()), is_new: false });
+            self.cache_of_mut(replica).put(&Change {
+                version: live.version(),
+                key: key.clone(),
+                object: Some(live.clone()),
+                is_new: false,
+            });
         }
         live
     }
@@ -624,6 +632,16 @@ fn written<'a>(subject: &'a Subject, effect: &'a Effect) -> Option<Written<'a>> 
         Effect::Apply(application) => Some(Written { object: &application.object, of_status: false, body: &application.body }),
         Effect::Status(status) => Some(Written { object: &subject.object, of_status: true, body: status }),
         _ => None,
+    }
+}
+
+/// The object that an effect writes to.
+fn written_to(subject: &Subject, effect: &Effect) -> ObjectKey {
+    match effect {
+        Effect::Apply(application) => ObjectKey::from(&application.object),
+        Effect::Delete(deletion) => ObjectKey::from(&deletion.object),
+        Effect::Label(labelling) => ObjectKey::from(&labelling.object),
+        _ => subject.object.clone(),
     }
 }
 

@@ -315,7 +315,7 @@ pub(super) fn promote(s: &Situation<'_>, transition: Transition) -> Step {
 /// The pod of the server that was to become primary, where another one becomes it now. It may have, and stands still, or is cut off: when it is back,
 /// it would send the others what it has, and they would take it, whatever they have got since.
 fn passed_over(s: &Situation<'_>, chosen: i32) -> Option<Header> {
-    let told = Transition::of(s.target).filter(|told| told.epoch <= s.target.recorded_epoch())?;
-    let is_another = told.to != chosen && told.to != told.from && s.server(told.to).is_none();
+    let told = Transition::told(s.target)?;
+    let is_another = told.to != chosen && s.server(told.to).is_none();
     s.observed.pods.get(&told.to).filter(|pod| is_another && !pod.header.deleting).map(|pod| pod.header.clone())
 }

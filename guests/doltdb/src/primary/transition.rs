@@ -77,6 +77,11 @@ impl Transition {
         })
     }
 
+    /// The one in the status, if its server may have been told to be primary in the place of another: that is recorded before.
+    pub(crate) fn told(target: &Target) -> Option<Self> {
+        Self::of(target).filter(|there| there.to != there.from && there.epoch <= target.recorded_epoch())
+    }
+
     /// For the status.
     pub(crate) fn written(&self, target: &Target) -> crds::Transition {
         crds::Transition {
