@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Change, selector::matches};
 use crate::{
     collections::{Map, Set},
-    contract::Selection,
+    contract::{ObjectRef, Selection},
     gateway::{ObjectKey, Question, Read},
 };
 
@@ -22,81 +22,84 @@ pub struct Index {
 
 #[derive(Default)]
 struct Noted {
-    reads: Reads,
-    applied: Vec<ObjectKey>,
+    /// What was asked, as it was asked: most often it is the same again.
+    questions: Vec<Question>,
+    read: Set<ObjectKey>,
+    applied: Vec<ObjectRef>,
+    /// Whether the last reconcile found all that applied. Where it has not come to that, its own changes are no news to it.
+    found: bool,
 }
 
-/// What is read, by name and by selection.
-#[derive(Default, PartialEq)]
-struct Reads {
-    objects: Vec<ObjectKey>,
-    selections: Vec<Selection>,
-}
-
-impl Reads {
-    fn of(reads: &[Read]) -> Self {
-        let mut of = Self::default();
-        for read in reads {
-            match &read.question {
-                Question::Get { object, .. } => of.objects.push(object.into()),
-                Question::Secret { namespace, name } => of.objects.push(secret(namespace, name)),
-                Question::Select(selection) => of.selections.push(selection.clone()),
-                // The server of a query tells nobody of a change; the Secrets of its account and its authority do.
-                Question::Query(queries) => of.objects.extend(queries.iter().flat_map(|query| {
-                    let account = &query.endpoint.credentials;
-                    let authority = query.endpoint.tls.as_ref().map(|tls| tls.secret.as_str());
-                    authority.into_iter().chain([account.secret.as_str()]).map(|name| secret(&account.namespace, name))
-                })),
-                // The end of a task wakes its object by itself.
-                Question::Tasks | Question::Now => {}
-            }
-        }
-        of.objects.sort_unstable();
-        of.objects.dedup();
-        of
+/// The objects of a question.
+fn objects(question: &Question) -> Vec<ObjectKey> {
+    match question {
+        Question::Get { object, .. } => vec![object.into()],
+        Question::Secret { namespace, name } => vec![secret(namespace, name)],
+        // The server of a query tells nobody of a change; the Secrets of its account and its authority do.
+        Question::Query(queries) => queries
+            .iter()
+            .flat_map(|query| {
+                let account = &query.endpoint.credentials;
+                let authority = query.endpoint.tls.as_ref().map(|tls| tls.secret.as_str());
+                authority.into_iter().chain([account.secret.as_str()]).map(|name| secret(&account.namespace, name))
+            })
+            .collect(),
+        // The end of a task wakes its object by itself.
+        Question::Select(_) | Question::Tasks | Question::Now => Vec::new(),
     }
 }
 
 impl Index {
     /// Replaces what a target has read and applied by what it has read now.
     pub fn record(&mut self, target: &Target, reads: &[Read]) {
-        let reads = Reads::of(reads);
-        if let Some(noted) = self.noted.get_mut(target).filter(|noted| noted.reads == reads) {
-            for object in std::mem::take(&mut noted.applied) {
-                if reads.objects.binary_search(&object).is_err() {
-                    leave(&mut self.objects, &object, target);
-                }
-            }
+        let questions = reads.iter().map(|read| &read.question);
+        if let Some(noted) = self.noted.get_mut(target).filter(|noted| noted.questions.iter().eq(questions.clone())) {
+            noted.found = false;
             return;
         }
         self.forget(target);
-        for object in &reads.objects {
+        let read: Set<ObjectKey> = questions.clone().flat_map(objects).collect();
+        for object in &read {
             self.objects.entry(object.clone()).or_default().insert(target.clone());
         }
-        for selection in &reads.selections {
-            let of_kind = self.selections.entry(kind(selection)).or_default();
-            of_kind.entry(target.clone()).or_default().push(selection.clone());
+        for question in questions.clone() {
+            if let Question::Select(selection) = question {
+                let of_kind = self.selections.entry(kind(selection)).or_default();
+                of_kind.entry(target.clone()).or_default().push(selection.clone());
+            }
         }
-        self.noted.insert(target.clone(), Noted { reads, applied: Vec::new() });
+        let noted = Noted { questions: questions.cloned().collect(), read, ..Noted::default() };
+        self.noted.insert(target.clone(), noted);
     }
 
     /// Adds what a target found applied in the same reconcile.
-    pub fn applied(&mut self, target: &Target, objects: impl IntoIterator<Item = ObjectKey>) {
+    pub fn applied<'a>(&mut self, target: &Target, applied: impl Iterator<Item = &'a ObjectRef> + Clone) {
         let noted = self.noted.entry(target.clone()).or_default();
-        for object in objects {
-            self.objects.entry(object.clone()).or_default().insert(target.clone());
-            noted.applied.push(object);
+        noted.found = true;
+        if noted.applied.iter().eq(applied.clone()) {
+            return;
+        }
+        for object in std::mem::replace(&mut noted.applied, applied.cloned().collect()) {
+            let object = ObjectKey::from(&object);
+            if !noted.read.contains(&object) {
+                leave(&mut self.objects, &object, target);
+            }
+        }
+        for object in &noted.applied {
+            self.objects.entry(object.into()).or_default().insert(target.clone());
         }
     }
 
     /// Removes a target.
     pub fn forget(&mut self, target: &Target) {
-        let Some(Noted { reads, applied }) = self.noted.remove(target) else { return };
-        for object in reads.objects.iter().chain(&applied) {
-            leave(&mut self.objects, object, target);
+        let Some(Noted { questions, read, applied, .. }) = self.noted.remove(target) else { return };
+        for object in read.into_iter().chain(applied.iter().map(ObjectKey::from)) {
+            leave(&mut self.objects, &object, target);
         }
-        for selection in &reads.selections {
-            if let Some(targets) = self.selections.get_mut(&kind(selection)) {
+        for question in &questions {
+            if let Question::Select(selection) = question
+                && let Some(targets) = self.selections.get_mut(&kind(selection))
+            {
                 targets.remove(target);
             }
         }
@@ -104,7 +107,9 @@ impl Index {
 
     /// The targets that a change concerns.
     pub fn concerned(&self, change: &Change) -> HashSet<Target> {
-        let mut concerned: HashSet<Target> = self.objects.get(&change.object).into_iter().flatten().cloned().collect();
+        let counts = |target: &Target| self.noted.get(target).is_some_and(|noted| noted.found || noted.read.contains(&change.object));
+        let of_object = self.objects.get(&change.object).into_iter().flatten();
+        let mut concerned: HashSet<Target> = of_object.filter(|target| counts(target)).cloned().collect();
         let kind = (change.object.api_version.clone(), change.object.kind.clone());
         for (target, selections) in self.selections.get(&kind).into_iter().flatten() {
             let seen = |s: &Selection| {
@@ -133,19 +138,23 @@ fn kind(selection: &Selection) -> (String, String) {
 }
 
 fn secret(namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey { api_version: "v1".into(), kind: "Secret".into(), namespace: namespace.into(), name: name.into() }
+    ObjectKey::new("v1", "Secret", namespace, name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        contract::{Credentials, Endpoint, Kind, ObjectRef, Operator, Page, Query, Requirement, Tls},
-        gateway::Answer,
+        contract::{Credentials, Endpoint, Kind, Operator, Query, Requirement, Tls},
+        gateway::{Answer, Listed},
     };
 
     fn key(kind: &str, name: &str) -> ObjectKey {
-        ObjectKey { api_version: "v1".into(), kind: kind.into(), namespace: "ns".into(), name: name.into() }
+        ObjectKey::new("v1", kind, "ns", name)
+    }
+
+    fn named(kind: &str, name: &str) -> ObjectRef {
+        ObjectRef::from(&key(kind, name))
     }
 
     fn target() -> Target {
@@ -153,14 +162,14 @@ mod tests {
     }
 
     fn get(kind: &str, name: &str) -> Read {
-        Read { question: Question::Get { object: ObjectRef::from(&key(kind, name)), fields: vec![] }, answer: Answer::Get(Ok(None)) }
+        Read { question: Question::Get { object: named(kind, name), fields: vec![] }, answer: Answer::Get(Ok(None)) }
     }
 
     fn select_app(app: &str) -> Read {
         let labels = vec![Requirement { key: "app".into(), operator: Operator::In, values: vec![app.into()] }];
         let kind = Kind { api_version: "v1".into(), kind: "Pod".into() };
         let selection = Selection { kind, namespace: "ns".into(), labels, fields: vec![], limit: 0, page: None };
-        Read { question: Question::Select(selection), answer: Answer::Select(Ok(Page { objects: vec![], next: None })) }
+        Read { question: Question::Select(selection), answer: Answer::Select(Ok(Listed { objects: vec![], next: None })) }
     }
 
     fn changed(kind: &str, name: &str, before: Option<&str>, after: Option<&str>) -> Change {
@@ -201,7 +210,7 @@ mod tests {
     fn a_change_concerns_who_has_applied_it() {
         let mut index = Index::default();
         index.record(&target(), &[get("ConfigMap", "c")]);
-        index.applied(&target(), [key("Service", "s")]);
+        index.applied(&target(), [named("Service", "s")].iter());
         for name in ["c", "s"] {
             let kind = if name == "c" { "ConfigMap" } else { "Service" };
             assert_eq!(index.concerned(&changed(kind, name, None, None)).len(), 1, "{name}");
@@ -216,7 +225,7 @@ mod tests {
         for _ in 0..2 {
             index.record(&target(), &[get("ConfigMap", "c")]);
             assert!(index.concerned(&changed("Service", "s", None, None)).is_empty());
-            index.applied(&target(), [key("Service", "s"), key("ConfigMap", "c")]);
+            index.applied(&target(), [named("Service", "s"), named("ConfigMap", "c")].iter());
         }
         index.record(&target(), &[get("ConfigMap", "c")]);
         assert_eq!(index.concerned(&changed("ConfigMap", "c", None, None)).len(), 1, "it is read, too");

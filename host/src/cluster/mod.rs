@@ -36,8 +36,8 @@ use self::{
     selector::matches,
 };
 use crate::{
-    contract::{Object, ObjectRef, Page, ReadError, SecretDigest, Selection},
-    gateway::ObjectKey,
+    contract::{Object, ObjectRef, ReadError, SecretDigest, Selection},
+    gateway::{Listed, ObjectKey, Seen},
     settings::Resource,
 };
 
@@ -131,7 +131,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Cluster::stored`], and for a malformed mask or page.
-    pub async fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
+    pub async fn select(&self, selection: &Selection) -> Result<Listed, ReadError> {
         let mut found = Vec::new();
         for namespace in self.reach(selection) {
             let scope = self.scope(&selection.kind.api_version, &selection.kind.kind, &namespace).await?;
@@ -144,8 +144,13 @@ impl Cluster {
         };
         let limit = if selection.limit == 0 { PAGE } else { PAGE.min(selection.limit as usize) };
         let end = found.len().min(start.saturating_add(limit));
-        let objects = found.get(start..end).unwrap_or_default().iter().map(|o| o.to_object(&selection.fields)).collect::<Result<_, _>>()?;
-        Ok(Page { objects, next: (end < found.len()).then(|| end.to_string()) })
+        let objects = found
+            .get(start..end)
+            .unwrap_or_default()
+            .iter()
+            .map(|o| o.to_object(&selection.fields).map(Seen::from))
+            .collect::<Result<_, _>>()?;
+        Ok(Listed { objects, next: (end < found.len()).then(|| end.to_string()) })
     }
 
     /// Keys and digests of a Secret.

@@ -27,7 +27,7 @@ impl Stored {
     /// Its name as a key.
     pub fn key(&self) -> ObjectKey {
         let Header { api_version, kind, namespace, name, .. } = &self.header;
-        ObjectKey { api_version: api_version.clone(), kind: kind.clone(), namespace: namespace.clone(), name: name.clone() }
+        ObjectKey::new(api_version, kind, namespace, name)
     }
 
     /// The place of this version among the object's versions. The API server's versions are numbers that grow.

@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn grows_to_a_minute_and_stays() {
-        let object = ObjectKey { api_version: "v1".into(), kind: "Thing".into(), namespace: "ns".into(), name: "x".into() };
+        let object = ObjectKey::new("v1", "Thing", "ns", "x");
         let waits: Vec<Duration> = (1..40).map(|n| backoff(&object, n)).collect();
         assert_eq!(waits[0], Duration::ZERO);
         assert!(waits.is_sorted());

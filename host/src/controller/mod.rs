@@ -28,8 +28,8 @@ pub use self::{
 use crate::{
     cluster::Index,
     collections::Map,
-    contract::{Failure, Header, Kind, Page, Plan, Request, Selection},
-    gateway::{ObjectKey, SharedGateway, Subject},
+    contract::{Failure, Header, Kind, Plan, Request, Selection},
+    gateway::{Listed, ObjectKey, SharedGateway, Subject},
     metrics::Metrics,
     module::Fared,
     plan::{Granted, Reach},
@@ -105,14 +105,13 @@ impl Controller {
     /// Looks at every object again, because somebody else decides now. What is under way comes to its end first, and is looked at again too.
     pub async fn wake_all(&self) {
         let kind = Kind { api_version: self.slot.reconciles.api_version.clone(), kind: self.slot.reconciles.kind.clone() };
-        let nobody =
-            ObjectKey { api_version: kind.api_version.clone(), kind: kind.kind.clone(), namespace: String::new(), name: String::new() };
+        let nobody = ObjectKey::new(&kind.api_version, &kind.kind, "", "");
         let subject = Subject { reconciler: self.name.clone(), object: nobody, uid: String::new() };
         let mut selection =
             Selection { kind, namespace: String::new(), labels: vec![], fields: vec!["/metadata/uid".into()], limit: 0, page: None };
         loop {
             match self.shared.world.select(&subject, &selection).await {
-                Ok(Page { objects, next }) => {
+                Ok(Listed { objects, next }) => {
                     objects.iter().for_each(|object| self.wake(&key(&object.header), Wake::Change));
                     selection.page = next;
                 }
@@ -168,5 +167,5 @@ pub async fn follow(mut ended: UnboundedReceiver<Subject>, controllers: HashMap<
 
 fn key(header: &Header) -> ObjectKey {
     let Header { api_version, kind, namespace, name, .. } = header;
-    ObjectKey { api_version: api_version.clone(), kind: kind.clone(), namespace: namespace.clone(), name: name.clone() }
+    ObjectKey::new(api_version, kind, namespace, name)
 }

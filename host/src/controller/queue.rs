@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     fn object(name: &str) -> ObjectKey {
-        ObjectKey { api_version: "v1".into(), kind: "Thing".into(), namespace: "ns".into(), name: name.into() }
+        ObjectKey::new("v1", "Thing", "ns", name)
     }
 
     async fn take(queue: &Queue) -> (String, Wake) {

@@ -15,7 +15,7 @@ use crate::{
         Effect, EffectFailure, Event, Execution, FailureKind, Next, Object, ObjectRef, Outcome, Plan, Request, Severity, SqlError,
         SqlErrorKind, Timestamp,
     },
-    gateway::{Answer, Applied, Ending, Journal, ObjectKey, Question, Read, Recorder, Subject, ask},
+    gateway::{Answer, Applied, Ending, Journal, ObjectKey, Question, Read, Recorder, Seen, Subject, ask},
     module::Fared,
     plan::{self, HEALTHY, check},
     runtime::CallError,
@@ -105,7 +105,7 @@ impl Controller {
         self.memory().insert(key.clone(), memory);
     }
 
-    async fn round(&self, subject: &Subject, object: Object, memory: &mut Memory, decider: &Decider) -> Verdict {
+    async fn round(&self, subject: &Subject, object: Seen, memory: &mut Memory, decider: &Decider) -> Verdict {
         let (verdict, fared) = self.decide_and_carry_out(subject, object, memory, decider).await;
         if let Some(decider) = decider {
             decider.fared(&fared);
@@ -113,7 +113,7 @@ impl Controller {
         verdict
     }
 
-    async fn decide_and_carry_out(&self, subject: &Subject, object: Object, memory: &mut Memory, decider: &Decider) -> (Verdict, Fared) {
+    async fn decide_and_carry_out(&self, subject: &Subject, object: Seen, memory: &mut Memory, decider: &Decider) -> (Verdict, Fared) {
         memory.settled = None;
         let in_trouble = object.body.contains(HEALTHY);
         let Some(decider) = decider else {
@@ -124,7 +124,7 @@ impl Controller {
             return (Verdict::Failed, Fared::Failed);
         };
         let module = decider.digest().to_owned();
-        let request = Request { object, settings: self.slot.settings.to_string(), last: memory.last.take() };
+        let request = Request { object: object.into_object(), settings: self.slot.settings.to_string(), last: memory.last.take() };
         let recorder = Arc::new(Recorder::new(self.granted.clone()));
         let called = Instant::now();
         let decided = decider.decide(subject, recorder.clone(), &request).await;
@@ -171,10 +171,12 @@ impl Controller {
         let Some(Carried { changed, next, applied }) = self.carry_out(subject, plan, decided_at, memory).await else {
             return (Verdict::Failed, Fared::Failed);
         };
-        if changed {
+        // What was decided because of a failure does not hold any more, now that nothing has failed.
+        let told_of_failure = journal.request.last.as_ref().is_some_and(|last| last.failure.is_some());
+        if changed || told_of_failure {
             return (Verdict::Again, Fared::Well);
         }
-        self.index().applied(&(self.name.clone(), subject.object.clone()), applied.iter().map(|(object, _)| object.into()));
+        self.index().applied(&(self.name.clone(), subject.object.clone()), applied.iter().map(|(object, _)| object));
         (Verdict::Settled(Box::new(Settled { journal, applied, next })), Fared::Well)
     }
 

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use super::{Controller, Decide, Reconcile, Shared, Wake};
 use crate::{
     contract::*,
-    gateway::{Applied, Gateway, ObjectKey, SharedGateway, Subject},
+    gateway::{Applied, Gateway, Listed, ObjectKey, Seen, SharedGateway, Subject},
     metrics::Metrics,
     module::Fared,
     runtime::CallError,
@@ -21,7 +21,7 @@ use crate::{
 };
 
 fn key() -> ObjectKey {
-    ObjectKey { api_version: "example.com/v1".into(), kind: "Thing".into(), namespace: "ns".into(), name: "x".into() }
+    ObjectKey::new("example.com/v1", "Thing", "ns", "x")
 }
 
 fn resource(api_version: &str, kind: &str) -> Resource {
@@ -78,15 +78,15 @@ fn object(object: &ObjectRef, body: &str) -> Object {
 
 #[async_trait]
 impl Gateway for World {
-    async fn get(&self, _: &Subject, wanted: &ObjectRef, _: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, _: &Subject, wanted: &ObjectRef, _: &[String]) -> Result<Option<Seen>, ReadError> {
         if *wanted == ObjectRef::from(&key()) {
-            return Ok((!*self.gone.lock().unwrap()).then(|| object(wanted, "{}")));
+            return Ok((!*self.gone.lock().unwrap()).then(|| object(wanted, "{}").into()));
         }
-        Ok(Some(object(wanted, &self.value.lock().unwrap())))
+        Ok(Some(object(wanted, &self.value.lock().unwrap()).into()))
     }
-    async fn select(&self, _: &Subject, _: &Selection) -> Result<Page, ReadError> {
+    async fn select(&self, _: &Subject, _: &Selection) -> Result<Listed, ReadError> {
         let gone = *self.gone.lock().unwrap();
-        Ok(Page { objects: (!gone).then(|| object(&ObjectRef::from(&key()), "{}")).into_iter().collect(), next: None })
+        Ok(Listed { objects: (!gone).then(|| object(&ObjectRef::from(&key()), "{}").into()).into_iter().collect(), next: None })
     }
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
@@ -305,6 +305,19 @@ async fn the_first_failure_ends_a_plan_and_the_next_round_knows_of_it() {
     *bench.world.failing.lock().unwrap() = None;
     bench.after(Duration::from_secs(61)).await;
     assert!(World::names(&bench.world.applied).starts_with(&["after-failure".to_owned(), "second".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_that_knows_of_a_failure_and_changes_nothing_is_followed_by_one_that_does_not() {
+    let bench = Bench::start(|request, _| {
+        let failed = request.last.as_ref().and_then(|last| last.failure.as_ref()).is_some();
+        Ok(plan(if failed { vec![] } else { vec![apply(config("a"))] }, Next::Change))
+    });
+    *bench.world.failing.lock().unwrap() = Some(FailureKind::Unavailable);
+    bench.after(SOON).await;
+    *bench.world.failing.lock().unwrap() = None;
+    assert_eq!(bench.after(Duration::from_secs(61)).await, 4, "it fails, knows of it, changes something and finds nothing to do");
+    assert_eq!(World::names(&bench.world.applied), ["a"]);
 }
 
 #[rstest::rstest]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Applied, Effects, Gateway, Subject, replace::replace};
+use super::{Applied, Effects, Gateway, Listed, Seen, Subject, replace::replace};
 use crate::{
     cluster::{Cluster, Stored},
     contract::{
-        Effect, EffectFailure, Event, FailureKind, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError,
-        TaskState, Timestamp,
+        Effect, EffectFailure, Event, FailureKind, ObjectRef, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState,
+        Timestamp,
     },
     plan::{Events, Performer},
     sql::{ExecuteError, Sql},
@@ -78,11 +78,11 @@ impl Effects for Live {
 
 #[async_trait]
 impl Gateway for Live {
-    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
-        self.cluster.get(object, fields).await
+    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError> {
+        Ok(self.cluster.get(object, fields).await?.map(Seen::from))
     }
 
-    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Listed, ReadError> {
         self.cluster.select(selection).await
     }
 

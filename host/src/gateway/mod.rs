@@ -3,10 +3,12 @@
 //! Live, recorded, replayed and simulated worlds are implementations of it. Queue, rounds, plan check and guests are generic over it.
 //! It knows nothing of queues, modules or grants.
 
+mod key;
 mod live;
 mod record;
 mod replace;
 mod replay;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -15,13 +17,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::{
+    key::{ObjectKey, Parts},
     live::{Fence, Live},
     record::{Answer, Ending, Journal, Question, Read, Recorder, ask},
     replace::{Effects, replace},
     replay::{Divergence, Replay},
+    seen::{Listed, Seen},
 };
 use crate::contract::{
-    Effect, EffectFailure, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp,
+    Effect, EffectFailure, Event, ObjectRef, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp,
 };
 
 /// Who asks: the reconciler's name and the object that it reconciles.
@@ -33,41 +37,6 @@ pub struct Subject {
     pub object: ObjectKey,
     /// Its uid, so that nothing is written to a namesake.
     pub uid: String,
-}
-
-/// The name of an object, usable as a key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct ObjectKey {
-    /// As in a manifest: `apps/v1`.
-    pub api_version: String,
-    /// In upper camel case.
-    pub kind: String,
-    /// Empty for a cluster-scoped object.
-    pub namespace: String,
-    /// The object's name.
-    pub name: String,
-}
-
-impl From<&ObjectRef> for ObjectKey {
-    fn from(r: &ObjectRef) -> Self {
-        Self { api_version: r.api_version.clone(), kind: r.kind.clone(), namespace: r.namespace.clone(), name: r.name.clone() }
-    }
-}
-
-impl From<&ObjectKey> for ObjectRef {
-    fn from(k: &ObjectKey) -> Self {
-        Self { api_version: k.api_version.clone(), kind: k.kind.clone(), namespace: k.namespace.clone(), name: k.name.clone() }
-    }
-}
-
-impl std::fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.namespace.is_empty() {
-            write!(f, "{} {}", self.kind, self.name)
-        } else {
-            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
-        }
-    }
 }
 
 /// What an effect came to.
@@ -83,10 +52,10 @@ pub enum Applied {
 #[async_trait]
 pub trait Gateway: Send + Sync + 'static {
     /// The object, masked to `fields`, or none.
-    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError>;
+    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError>;
 
     /// One page of the objects that match.
-    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Page, ReadError>;
+    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Listed, ReadError>;
 
     /// Digests of a Secret's values.
     async fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError>;

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Gateway, SharedGateway, Subject};
+use super::{Applied, Gateway, Listed, Seen, SharedGateway, Subject};
 use crate::contract::{
-    Effect, EffectFailure, Event, Failure, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection,
-    SqlError, TaskState, Timestamp,
+    Effect, EffectFailure, Event, Failure, ObjectRef, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, TaskState,
+    Timestamp,
 };
 
 /// What a reconcile asked.
@@ -43,9 +43,9 @@ pub enum Question {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// To [`Question::Get`].
-    Get(Result<Option<Object>, ReadError>),
+    Get(Result<Option<Seen>, ReadError>),
     /// To [`Question::Select`].
-    Select(Result<Page, ReadError>),
+    Select(Result<Listed, ReadError>),
     /// To [`Question::Secret`].
     Secret(Result<Option<Vec<SecretDigest>>, ReadError>),
     /// To [`Question::Query`].
@@ -127,13 +127,13 @@ pub async fn ask(gateway: &dyn Gateway, subject: &Subject, question: &Question) 
 
 #[async_trait]
 impl Gateway for Recorder {
-    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         let answer = self.inner.get(subject, object, fields).await;
         self.note(Question::Get { object: object.clone(), fields: fields.to_vec() }, Answer::Get(answer.clone()));
         answer
     }
 
-    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Listed, ReadError> {
         let answer = self.inner.select(subject, selection).await;
         self.note(Question::Select(selection.clone()), Answer::Select(answer.clone()));
         answer

@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use super::{
     Applied, Gateway, Subject,
     record::{Answer, Question, Read},
+    seen::{Listed, Seen},
 };
 use crate::contract::{
-    Effect, EffectFailure, Event, FailureKind, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError,
-    SqlErrorKind, TaskState, Timestamp,
+    Effect, EffectFailure, Event, FailureKind, ObjectRef, Query, ReadError, Rows, SecretDigest, Selection, SqlError, SqlErrorKind,
+    TaskState, Timestamp,
 };
 
 /// A read that differs from the journal's.
@@ -77,14 +78,14 @@ fn diverged<T>() -> Result<T, ReadError> {
 
 #[async_trait]
 impl Gateway for Replay {
-    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         match self.answer(Question::Get { object: object.clone(), fields: fields.to_vec() }) {
             Some(Answer::Get(answer)) => answer,
             _ => diverged(),
         }
     }
 
-    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Listed, ReadError> {
         match self.answer(Question::Select(selection.clone())) {
             Some(Answer::Select(answer)) => answer,
             _ => diverged(),

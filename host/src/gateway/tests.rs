@@ -248,7 +248,7 @@ async fn perform(
 }
 
 fn subject() -> Subject {
-    let object = ObjectKey { api_version: "example.org/v1".into(), kind: "Widget".into(), namespace: "ns".into(), name: "w".into() };
+    let object = ObjectKey::new("example.org/v1", "Widget", "ns", "w");
     Subject { reconciler: "widget".into(), object, uid: "uid-w".into() }
 }
 

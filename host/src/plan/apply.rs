@@ -20,7 +20,7 @@ use super::succession::{CONTESTED_SECONDS, Succession, succession};
 use crate::{
     cluster::{Cluster, Stored, api_resource, from_dynamic},
     contract::{Application, Deletion, EffectFailure, FailureKind, Finalizer, GeneratedSecret, Labelling, ObjectRef, Propagation},
-    gateway::{Applied, ObjectKey, Subject},
+    gateway::{Applied, ObjectKey, Parts, Subject},
     settings::Resource,
 };
 
@@ -96,7 +96,7 @@ impl Performer {
         let known = known.ok_or_else(|| gone(subject))?;
         let status: Value =
             serde_json::from_str(status).map_err(|e| failure(FailureKind::Invalid, format!("the status is not JSON: {e}")))?;
-        let ObjectKey { api_version, kind, namespace, name } = &subject.object;
+        let Parts { api_version, kind, namespace, name } = &*subject.object;
         let body = json!({
             "apiVersion": api_version, "kind": kind,
             "metadata": {"name": name, "namespace": namespace, "uid": subject.uid},
@@ -305,7 +305,7 @@ impl Performer {
             }
             None => json!({}),
         };
-        let ObjectKey { api_version, kind, namespace, name } = &subject.object;
+        let Parts { api_version, kind, namespace, name } = &*subject.object;
         let metadata = json!({"name": name, "namespace": namespace});
         let body = on_version(json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "status": status}), Some(known));
         match api.patch_status(name, &PatchParams::apply(&self.product).force(), &Patch::Apply(&body)).await {

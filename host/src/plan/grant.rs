@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use crate::{
     contract::{
-        Argument, Effect, EffectFailure, Endpoint, Event, Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, SecretRef,
-        Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
+        Argument, Effect, EffectFailure, Endpoint, Event, ObjectRef, Query, ReadError, Rows, SecretDigest, SecretRef, Selection, SqlError,
+        SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Gateway, SharedGateway, Subject},
+    gateway::{Applied, Gateway, Listed, Seen, SharedGateway, Subject},
     settings::{Reconciler, Resource},
 };
 
@@ -176,12 +176,12 @@ impl Granted {
 
 #[async_trait]
 impl Gateway for Granted {
-    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         self.may_read(subject, &object.api_version, &object.kind, &object.namespace)?;
         self.inner.get(subject, object, fields).await
     }
 
-    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Listed, ReadError> {
         self.may_read(subject, &selection.kind.api_version, &selection.kind.kind, &selection.namespace)?;
         self.inner.select(subject, selection).await
     }
@@ -226,12 +226,7 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject {
-        let object = crate::gateway::ObjectKey {
-            api_version: "example.com/v1".into(),
-            kind: "Widget".into(),
-            namespace: "own".into(),
-            name: "w".into(),
-        };
+        let object = crate::gateway::ObjectKey::new("example.com/v1", "Widget", "own", "w");
         Subject { reconciler: "widget".into(), object, uid: "u".into() }
     }
 

@@ -2,9 +2,12 @@
 //! It knows nothing of how they are answered.
 
 use super::call::Call;
-use crate::contract::{
-    Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp, clock, cluster, log, sql,
-    tasks, types,
+use crate::{
+    contract::{
+        Object, ObjectRef, Page, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp, clock, cluster, log, sql,
+        tasks, types,
+    },
+    gateway::{Listed, Seen},
 };
 
 impl types::Host for Call {}
@@ -14,14 +17,14 @@ impl cluster::Host for Call {
         let (subject, gateway) = self.read(1)?;
         let answer = gateway.get(&subject, &object, &fields).await;
         self.answered();
-        Ok(answer)
+        Ok(answer.map(|found| found.map(Seen::into_object)))
     }
 
     async fn select(&mut self, selection: Selection) -> wasmtime::Result<Result<Page, ReadError>> {
         let (subject, gateway) = self.read(1)?;
         let answer = gateway.select(&subject, &selection).await;
         self.answered();
-        Ok(answer)
+        Ok(answer.map(Listed::into_page))
     }
 
     async fn secret(&mut self, namespace: String, name: String) -> wasmtime::Result<Result<Option<Vec<SecretDigest>>, ReadError>> {

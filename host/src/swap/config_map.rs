@@ -120,7 +120,7 @@ impl Source for ConfigMapSource {
 impl ConfigMapSource {
     fn subject(&self, offer: &Offer) -> Subject {
         let namespace = self.api.namespace().unwrap_or_default().to_owned();
-        let object = ObjectKey { api_version: "v1".into(), kind: "ConfigMap".into(), namespace, name: offer.name.clone() };
+        let object = ObjectKey::new("v1", "ConfigMap", namespace, &offer.name);
         Subject { reconciler: offer.slot.clone(), object, uid: offer.uid.clone() }
     }
 }

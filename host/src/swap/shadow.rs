@@ -223,12 +223,7 @@ impl Trial<'_> {
     /// Both decisions about an object as it is now.
     async fn live(&self, object: Object, reach: &Reach) -> Comparison {
         let header = &object.header;
-        let key = ObjectKey {
-            api_version: header.api_version.clone(),
-            kind: header.kind.clone(),
-            namespace: header.namespace.clone(),
-            name: header.name.clone(),
-        };
+        let key = ObjectKey::new(&header.api_version, &header.kind, &header.namespace, &header.name);
         let subject = Subject { reconciler: self.slot.into(), uid: header.uid.clone(), object: key };
         let granted: SharedGateway = Arc::new(Granted::new(self.stage.world.clone(), reach.clone()));
         let request = Request { object, settings: self.settings.settings.to_string(), last: None };
@@ -275,12 +270,11 @@ impl Trial<'_> {
     async fn objects(&self) -> Result<Vec<Object>, String> {
         let own = &self.settings.reconciles;
         let kind = Kind { api_version: own.api_version.clone(), kind: own.kind.clone() };
-        let key =
-            ObjectKey { api_version: kind.api_version.clone(), kind: kind.kind.clone(), namespace: String::new(), name: String::new() };
+        let key = ObjectKey::new(&kind.api_version, &kind.kind, "", "");
         let subject = Subject { reconciler: self.slot.into(), object: key, uid: String::new() };
         let selection = Selection { kind, namespace: String::new(), labels: vec![], fields: vec![], limit: OBJECTS, page: None };
         let page = self.stage.world.select(&subject, &selection).await.map_err(|e| format!("live objects cannot be listed: {e}"))?;
-        Ok(page.objects)
+        Ok(page.into_page().objects)
     }
 }
 

@@ -11,11 +11,11 @@ use tokio::time::{Duration, sleep};
 use super::*;
 use crate::{
     contract::{
-        Credentials, Effect, Endpoint, Event, Failure, Header, Next, Object, ObjectRef, Page, Plan, Query, ReadError, Request,
-        SecretDigest, Selection,
+        Credentials, Effect, Endpoint, Event, Failure, Header, Next, Object, ObjectRef, Plan, Query, ReadError, Request, SecretDigest,
+        Selection,
     },
     controller::{Controller, Decide, Reconcile, Shared, Wake, follow},
-    gateway::{Ending, Gateway, Replay, SharedGateway},
+    gateway::{Ending, Gateway, Listed, Replay, Seen, SharedGateway},
     runtime::CallError,
     settings::Reconciler,
 };
@@ -25,7 +25,7 @@ const SOON: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn key() -> ObjectKey {
-    ObjectKey { api_version: "example.com/v1".into(), kind: "Thing".into(), namespace: "ns".into(), name: "x".into() }
+    ObjectKey::new("example.com/v1", "Thing", "ns", "x")
 }
 
 fn subject(uid: &str) -> Subject {
@@ -84,16 +84,16 @@ struct World {
 
 #[async_trait]
 impl Gateway for World {
-    async fn get(&self, _: &Subject, wanted: &ObjectRef, _: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, _: &Subject, wanted: &ObjectRef, _: &[String]) -> Result<Option<Seen>, ReadError> {
         let ObjectRef { api_version, kind, namespace, name } = wanted.clone();
         Ok(self.uid.lock().unwrap().clone().map(|uid| {
             let (resource_version, labels) = ("1".into(), vec![]);
             let header = Header { api_version, kind, namespace, name, uid, resource_version, generation: 1, deleting: false, labels };
-            Object { header, body: "{}".into() }
+            Object { header, body: "{}".into() }.into()
         }))
     }
-    async fn select(&self, _: &Subject, _: &Selection) -> Result<Page, ReadError> {
-        Ok(Page { objects: vec![], next: None })
+    async fn select(&self, _: &Subject, _: &Selection) -> Result<Listed, ReadError> {
+        Ok(Listed { objects: vec![], next: None })
     }
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
@@ -370,7 +370,7 @@ async fn tasks_are_capped_for_each_object_and_in_all() {
     bench.after(SOON).await;
     let tasks = &bench.world.tasks;
     let begin = |uid: &str, object: &str, name: &str| {
-        let subject = Subject { object: ObjectKey { name: object.into(), ..key() }, ..subject(uid) };
+        let subject = Subject { object: ObjectKey::new("example.com/v1", "Thing", "ns", object), ..subject(uid) };
         let task = Task { name: name.into(), execution: execution("db.ns.svc", HOUR) };
         tasks.start(&subject, &task, 0, bench.world.work.clone()).map_err(|failure| failure.message)
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use host::{
     contract,
-    gateway::{Applied, Gateway, ObjectKey, Subject},
+    gateway::{Applied, Gateway, Listed, ObjectKey, Seen, Subject},
 };
 use sdk::{World, testkit::Fixture};
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,12 +22,7 @@ pub fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
 /// The subject of a request.
 pub fn subject(reconciler: &str, request: &contract::Request) -> Subject {
     let header = &request.object.header;
-    let object = ObjectKey {
-        api_version: header.api_version.clone(),
-        kind: header.kind.clone(),
-        namespace: header.namespace.clone(),
-        name: header.name.clone(),
-    };
+    let object = ObjectKey::new(&header.api_version, &header.kind, &header.namespace, &header.name);
     Subject { reconciler: reconciler.into(), object, uid: header.uid.clone() }
 }
 
@@ -54,18 +49,13 @@ impl Played {
 
 #[async_trait]
 impl Gateway for Played {
-    async fn get(
-        &self,
-        _: &Subject,
-        object: &contract::ObjectRef,
-        fields: &[String],
-    ) -> Result<Option<contract::Object>, contract::ReadError> {
+    async fn get(&self, _: &Subject, object: &contract::ObjectRef, fields: &[String]) -> Result<Option<Seen>, contract::ReadError> {
         self.wait().await;
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         cross(&self.fixture.get(&cross(object), &fields))
     }
 
-    async fn select(&self, _: &Subject, selection: &contract::Selection) -> Result<contract::Page, contract::ReadError> {
+    async fn select(&self, _: &Subject, selection: &contract::Selection) -> Result<Listed, contract::ReadError> {
         self.wait().await;
         cross(&self.fixture.select(&cross(selection)))
     }

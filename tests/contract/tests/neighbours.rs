@@ -13,7 +13,7 @@ use contract::components;
 use host::{
     contract::*,
     controller::{Controller, Decide, Reconcile, Shared, Wake},
-    gateway::{Applied, Gateway, ObjectKey, SharedGateway, Subject},
+    gateway::{Applied, Gateway, Listed, ObjectKey, Seen, SharedGateway, Subject},
     metrics::Metrics,
     runtime::{CallError, Guest, Runtime, compile},
     settings::{Limits, Reconciler},
@@ -64,14 +64,14 @@ impl World {
 
 #[async_trait]
 impl Gateway for World {
-    async fn get(&self, _: &Subject, object: &ObjectRef, _: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, _: &Subject, object: &ObjectRef, _: &[String]) -> Result<Option<Seen>, ReadError> {
         let ObjectRef { api_version, kind, namespace, name } = object.clone();
         let (uid, resource_version) = (format!("uid-of-{name}"), "1".into());
         let header = Header { api_version, kind, namespace, name, uid, resource_version, generation: 1, deleting: false, labels: vec![] };
-        Ok(Some(Object { header, body: "{}".into() }))
+        Ok(Some(Object { header, body: "{}".into() }.into()))
     }
-    async fn select(&self, _: &Subject, _: &Selection) -> Result<Page, ReadError> {
-        Ok(Page { objects: vec![], next: None })
+    async fn select(&self, _: &Subject, _: &Selection) -> Result<Listed, ReadError> {
+        Ok(Listed { objects: vec![], next: None })
     }
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
@@ -131,7 +131,7 @@ impl Decide for Sitter {
 }
 
 fn widget(name: &str) -> ObjectKey {
-    ObjectKey { api_version: "example.com/v1".into(), kind: "Widget".into(), namespace: "default".into(), name: name.into() }
+    ObjectKey::new("example.com/v1", "Widget", "default", name)
 }
 
 /// Two slots of one host: in one, a module does what it is told; in the other, the same module is good.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use host::{
     cluster::{Change as Wake, Stored},
-    contract::{Object, Operator, Page, ReadError, Requirement, SecretDigest, SecretRef, Selection},
+    contract::{Operator, ReadError, Requirement, SecretDigest, SecretRef, Selection},
+    gateway::{Listed, Seen},
 };
 use serde_json::Value;
 
@@ -31,17 +32,17 @@ struct Known {
     /// None where it is known to be gone.
     object: Option<Arc<Stored>>,
     /// As it crossed to reconcilers, by mask: they look at it more often than it changes.
-    views: Vec<(Vec<String>, Object)>,
+    views: Vec<(Vec<String>, Seen)>,
     fingerprints: [Option<u64>; 2],
 }
 
 impl Known {
-    fn view(&mut self, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    fn view(&mut self, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         let Some(object) = &self.object else { return Ok(None) };
         if let Some((_, view)) = self.views.iter().find(|(mask, _)| mask == fields) {
             return Ok(Some(view.clone()));
         }
-        let view = object.to_object(fields)?;
+        let view = Seen::from(object.to_object(fields)?);
         self.views.push((fields.to_vec(), view.clone()));
         Ok(Some(view))
     }
@@ -97,11 +98,11 @@ impl Cache {
         Some(*fingerprints[usize::from(of_status)].get_or_insert_with(fingerprint))
     }
 
-    pub(crate) fn get(&mut self, name: &dyn Name, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    pub(crate) fn get(&mut self, name: &dyn Name, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         self.objects.get_mut(name).map_or(Ok(None), |known| known.view(fields))
     }
 
-    pub(crate) fn select(&mut self, selection: &Selection) -> Result<Page, ReadError> {
+    pub(crate) fn select(&mut self, selection: &Selection) -> Result<Listed, ReadError> {
         let found = self.objects.iter_mut().filter(|(key, known)| {
             key.kind == selection.kind.kind
                 && key.api_version == selection.kind.api_version
@@ -111,7 +112,7 @@ impl Cache {
         let mut found: Vec<_> = found.collect();
         found.sort_unstable_by_key(|(key, _)| *key);
         let objects = found.into_iter().filter_map(|(_, known)| known.view(&selection.fields).transpose()).collect::<Result<_, _>>()?;
-        Ok(Page { objects, next: None })
+        Ok(Listed { objects, next: None })
     }
 
     pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<Vec<SecretDigest>> {

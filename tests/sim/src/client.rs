@@ -7,6 +7,8 @@ use crate::world::{CLIENTS, Event, World};
 
 /// The database that it writes to.
 pub(crate) const DATABASE: &str = "app";
+/// The primary Service of the one DoltDB, and its Service where it has a single server.
+const SERVICES: [&str; 2] = ["db-primary", "db"];
 /// For how long it waits for an answer, in milliseconds.
 const PATIENCE: u64 = 1_000;
 
@@ -38,9 +40,7 @@ impl World {
 
     /// The pods behind the primary Service; where there is none, behind that of a single server.
     pub(crate) fn behind_primary(&self) -> &[String] {
-        let name = self.doltdb().map_or("", |(key, _)| &key.name);
-        let primary = self.proxied.get(&crds::names::primary_service(name));
-        primary.or_else(|| self.proxied.get(&crds::names::standalone_service(name))).map_or(&[], Vec::as_slice)
+        SERVICES.iter().find_map(|service| self.proxied.get(*service)).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn on_write(&mut self) {
@@ -61,18 +61,18 @@ impl World {
         }
     }
 
-    pub(crate) fn on_arrive(&mut self, write: u64, pod: &str) {
-        if self.dolt.runs(pod) && !self.dolt.answers(pod) {
-            return self.client.held.entry(pod.into()).or_default().push(write);
+    pub(crate) fn on_arrive(&mut self, write: u64, pod: String) {
+        if self.dolt.runs(&pod) && !self.dolt.answers(&pod) {
+            return self.client.held.entry(pod).or_default().push(write);
         }
         // One that is alone is of the time of the last primary.
-        let alone = self.dolt.is_alone(pod).then(|| self.oracle.recorded());
-        let epoch = self.dolt.state(pod).map(|(_, epoch)| epoch).or(alone);
-        let done = self.dolt.write(pod, DATABASE, write);
-        match (done, epoch, self.dolt.connections(pod)) {
+        let alone = self.dolt.is_alone(&pod).then(|| self.oracle.recorded());
+        let epoch = self.dolt.state(&pod).map(|(_, epoch)| epoch).or(alone);
+        let done = self.dolt.write(&pod, DATABASE, write);
+        match (done, epoch, self.dolt.connections(&pod)) {
             (Ok(()), Some(epoch), Some(connections)) => {
                 let delay = self.wait(1..4);
-                self.after(delay, Event::Answer { write, pod: pod.into(), epoch, connections });
+                self.after(delay, Event::Answer { write, pod, epoch, connections });
             }
             (done, ..) => {
                 if let Err(why) = done {
@@ -90,16 +90,16 @@ impl World {
         }
     }
 
-    pub(crate) fn on_answer(&mut self, write: u64, pod: &str, epoch: u64, connections: (u64, u64)) {
-        if self.dolt.connections(pod) != Some(connections) || self.is_cut(CLIENTS, pod) || self.client.waits_for != Some(write) {
+    pub(crate) fn on_answer(&mut self, write: u64, pod: String, epoch: u64, connections: (u64, u64)) {
+        if self.dolt.connections(&pod) != Some(connections) || self.is_cut(CLIENTS, &pod) || self.client.waits_for != Some(write) {
             return self.next_write(write, 20..100);
         }
-        self.client.acknowledged.insert(write, (pod.into(), epoch));
         self.client.acknowledged_at.insert(write, self.now);
         self.client.longest_gap = self.client.longest_gap.max(self.now - self.client.last_answer);
         self.client.last_answer = self.now;
         self.say(|| format!("write {write} is acknowledged by {pod} at epoch {epoch}"));
-        self.on_acknowledged(write, pod, epoch);
+        self.on_acknowledged(write, &pod, epoch);
+        self.client.acknowledged.insert(write, (pod, epoch));
         self.next_write(write, 30..200);
     }
 

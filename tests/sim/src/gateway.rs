@@ -2,6 +2,7 @@
 //! model servers, each with its time on the way.
 
 use std::{
+    cell::Cell,
     ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,10 +13,10 @@ use futures::future::join_all;
 use host::{
     cluster::Stored,
     contract::{
-        Argument, Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, Object, ObjectRef, Page, Query, ReadError, Rows,
-        SecretDigest, Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
+        Argument, Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, ObjectRef, Query, ReadError, Rows, SecretDigest,
+        Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Effects, Gateway, ObjectKey, Subject, replace},
+    gateway::{Applied, Effects, Gateway, Listed, ObjectKey, Seen, Subject, replace},
     leader::Leadership,
     sql::{ExecuteError, GUARD_HOLDS},
     tasks::{Tasks, Work},
@@ -79,6 +80,16 @@ impl Drop for Moment<'_> {
     }
 }
 
+thread_local! {
+    /// Whether the runtime's time may be another than the world's. Most often somebody looks at a moment that is known.
+    static LATER: Cell<bool> = const { Cell::new(true) };
+}
+
+/// The runtime waits for what comes next: this is where its time goes on.
+pub(crate) fn time_goes_on() {
+    LATER.set(true);
+}
+
 impl Sim {
     /// From now on, the world's time goes with the runtime's.
     pub(crate) fn new(world: World, seed: u64) -> Self {
@@ -97,15 +108,14 @@ impl Sim {
 
     /// The world, with everything done that is due.
     pub(crate) fn at_now(&self) -> Moment<'_> {
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.advance(self.now());
-        Moment { world, news: &self.news }
+        Moment { world: self.drive(), news: &self.news }
     }
 
     /// The world for whoever drives it, who need not be told of news.
     pub(crate) fn drive(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.advance(self.now());
+        let now = if LATER.take() { self.now() } else { world.now };
+        world.advance(now);
         world
     }
 
@@ -417,11 +427,11 @@ impl Drop for Line {
 
 #[async_trait]
 impl Gateway for SimGateway {
-    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, _: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         self.sim.recall(|world| world.cache_of_mut(self.replica).get(object, fields))
     }
 
-    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Page, ReadError> {
+    async fn select(&self, _: &Subject, selection: &Selection) -> Result<Listed, ReadError> {
         self.sim.recall(|world| world.cache_of_mut(self.replica).select(selection))
     }
 

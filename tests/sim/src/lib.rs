@@ -24,6 +24,7 @@ mod rng;
 mod run;
 mod scenario;
 mod schedule;
+mod timeline;
 mod world;
 
 /// A run is made of small values that come and go.

@@ -16,7 +16,7 @@ use futures::FutureExt;
 use host::{
     contract,
     controller::{Decide, Reconcile},
-    gateway::{SharedGateway, Subject},
+    gateway::{Listed, Seen, SharedGateway, Subject},
     runtime::CallError,
 };
 use sdk::{
@@ -61,7 +61,8 @@ fn named(ObjectRef { api_version, kind, namespace, name }: ObjectRef) -> contrac
 }
 
 /// An object on its way to a reconciler. There are many, so they are not written out for it as all else is.
-fn shown(contract::Object { header, body }: contract::Object) -> Object {
+fn shown(seen: Seen) -> Object {
+    let contract::Object { header, body } = seen.into_object();
     let contract::Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels } = header;
     Object { header: Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels }, body }
 }
@@ -189,7 +190,7 @@ impl World for Inside<'_> {
 
     fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
         let answer = self.gateway.select(&self.subject, &cross(selection)).now_or_never().expect(AT_ONCE);
-        let page = |contract::Page { objects, next }| Page { objects: objects.into_iter().map(shown).collect(), next };
+        let page = |Listed { objects, next }| Page { objects: objects.into_iter().map(shown).collect(), next };
         answer.map(page).map_err(|error| cross(&error))
     }
 

@@ -6,7 +6,7 @@ use tokio::time::sleep_until;
 
 use crate::{
     cache::Cache,
-    gateway::Sim,
+    gateway::{Sim, time_goes_on},
     host::{Configuration, Host},
     lease::Candidate,
     mutant::Mutant,
@@ -74,7 +74,7 @@ pub fn run(schedule: &Schedule, options: &Options) -> Outcome {
 pub(crate) fn to_the_end(schedule: &Schedule, options: &Options) -> World {
     let mut world = schedule.scenario.world(schedule);
     world.trace = options.trace.then(Vec::new);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).on_thread_park(time_goes_on).build();
     let playing = play(world, schedule.seed ^ 0x4057, options);
     runtime.expect("a runtime without I/O needs nothing").block_on(playing)
 }

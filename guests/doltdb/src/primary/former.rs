@@ -6,9 +6,9 @@ use dolt::{Report, Role};
 
 use super::{
     Reason, Situation, Step, Transition,
-    content::databases_of,
+    content::{contents, databases_of},
     election::elect,
-    recovery,
+    recovery::{self, ALL_COMMITS, covering},
     switchover::{QUICKLY, SWITCH, after_step_down, instead},
 };
 use crate::build::BOOTSTRAP_EPOCH;
@@ -35,10 +35,15 @@ pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option
     if counts {
         return Some(after_step_down(s, Transition { fencing: None, ..transition }));
     }
-    Some(match elect(s, transition.from) {
+    Some(without_measure(s, transition))
+}
+
+/// The next step of a change whose former primary has not what it had.
+pub(super) fn without_measure(s: &Situation<'_>, transition: Transition) -> Step {
+    match elect(s, transition.from) {
         Ok(elected) => instead(s, Transition { fencing: None, ..transition }, elected.ordinal),
         Err(_) => recovery::nobody(s, transition.from),
-    })
+    }
 }
 
 /// Whether a former primary has what it had, and nobody has heard of a later one. It is of the epoch at which it was seen to lead; of a later one, if
@@ -59,4 +64,18 @@ pub(super) fn counts(s: &Situation<'_>, ordinal: i32, report: Report) -> Result<
     }
     let has = databases_of(s.world, s.target, ordinal)?;
     Ok(recorded.iter().any(|database| has.contains(database)))
+}
+
+/// Whether it has all commits of the others that answer. One that has lost its volume has not, whoever has made its databases anew, and whoever has
+/// told it of a later epoch since.
+///
+/// # Errors
+/// Why what they have is not known.
+pub(super) fn has_all_commits(s: &Situation<'_>, ordinal: i32) -> Result<bool, String> {
+    let answering: Vec<i32> = s.ordinals().into_iter().filter(|ordinal| s.server(*ordinal).is_some()).collect();
+    if answering == [ordinal] {
+        return Ok(true);
+    }
+    let contents = contents(s.world, s.target, &answering)?;
+    Ok(covering(s, &contents, &[ordinal], &ALL_COMMITS).is_ok())
 }

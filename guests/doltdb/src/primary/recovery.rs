@@ -12,7 +12,7 @@ use super::{
     Reason, Situation, Step, Transition,
     content::{Content, Standing, contents, standing},
     failover,
-    former::counts,
+    former::{counts, has_all_commits},
     switchover::{SWITCH, promote},
 };
 use crate::build::BOOTSTRAP_EPOCH;
@@ -94,9 +94,14 @@ pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
     }
 }
 
-/// Whether it is the last one that was seen to lead, and has what it had. What cannot be asked is taken for another.
+/// Whether it is the last one that was seen to lead, and has what it had. What cannot be asked is taken for another. One that is still primary, of a
+/// later epoch than the first, has not lost its volume.
 fn is_what_it_was(s: &Situation<'_>, ordinal: i32) -> bool {
-    s.target.recorded_primary() == ordinal && s.server(ordinal).is_some_and(|server| counts(s, ordinal, server.report).unwrap_or_default())
+    let Some(report) = s.server(ordinal).map(|server| server.report) else { return false };
+    let led_later = report.role == Role::Primary && report.epoch > BOOTSTRAP_EPOCH;
+    s.target.recorded_primary() == ordinal
+        && counts(s, ordinal, report).unwrap_or_default()
+        && (led_later || has_all_commits(s, ordinal).unwrap_or_default())
 }
 
 /// The primary goes on, above every epoch that another was told: so the others have heard of a later one, and nobody becomes primary with it.
@@ -132,10 +137,10 @@ pub(super) fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
 /// How a server stands to one of whose data it has everything.
 const EVERYTHING: [Standing; 2] = [Standing::Same, Standing::Ahead];
 /// How a server stands to one of whose data it has all that is in a commit.
-const ALL_COMMITS: [Standing; 3] = [Standing::Same, Standing::Ahead, Standing::Unclear];
+pub(super) const ALL_COMMITS: [Standing; 3] = [Standing::Same, Standing::Ahead, Standing::Unclear];
 
 /// The first of the candidates that stands so to each other server.
-fn covering(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, candidates: &[i32], so: &[Standing]) -> Result<i32, String> {
+pub(super) fn covering(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, candidates: &[i32], so: &[Standing]) -> Result<i32, String> {
     for candidate in candidates {
         let Some(data) = contents.get(candidate) else { continue };
         let mut covers = true;

@@ -11,7 +11,12 @@ use crds::{ConditionStatus, names};
 use dolt::Role;
 use sdk::{Header, Severity, Verdict};
 
-use super::{Act, Reason, Situation, Step, Transition, content::same, recovery, replication_on};
+use super::{
+    Act, Reason, Situation, Step, Transition,
+    content::same,
+    former::{has_all_commits, without_measure},
+    recovery, replication_on,
+};
 use crate::{server::Progress, update};
 
 /// How long a standby stays reserved before the primary steps down: its replication is seen to go on, and what routes connections has settled.
@@ -274,9 +279,15 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
             Err(why) => unknown = Some(why),
         }
     }
-    if let Some(why) = unknown {
-        let again = s.again(transition.since, QUICKLY);
-        return Step { transition: Some(transition), ..Step::wait(SWITCH, format!("nobody is primary for the moment: {why}"), again) };
+    // Where it lost its volume since, it may have heard of this epoch from the one that was told to lead.
+    let has_all = unknown.map_or_else(|| has_all_commits(s, transition.from), Err);
+    match has_all {
+        Ok(true) => {}
+        Ok(false) => return without_measure(s, transition),
+        Err(why) => {
+            let again = s.again(transition.since, QUICKLY);
+            return Step { transition: Some(transition), ..Step::wait(SWITCH, format!("nobody is primary for the moment: {why}"), again) };
+        }
     }
     // An equal epoch with another role is refused: the old primary needs a new one.
     let message = format!("no standby has all data of {}: it becomes primary again", s.pod_name(transition.from));

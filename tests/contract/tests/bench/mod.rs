@@ -11,7 +11,7 @@ use contract::components;
 use host::{
     contract::*,
     controller::{Controller, Decide, Journals, Reconcile, Shared, Wake},
-    gateway::{Applied, Ending, Gateway, ObjectKey, SharedGateway, Subject},
+    gateway::{Applied, Ending, Gateway, Listed, ObjectKey, Seen, SharedGateway, Subject},
     metrics::Metrics,
     module::{Active, Admission, Compiler, Modules, Parcel},
     runtime::Runtime,
@@ -172,13 +172,13 @@ fn widget(name: &str) -> Object {
 
 #[async_trait]
 impl Gateway for World {
-    async fn get(&self, _: &Subject, object: &ObjectRef, _: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, _: &Subject, object: &ObjectRef, _: &[String]) -> Result<Option<Seen>, ReadError> {
         let known = object.kind == "Widget" && self.widgets.lock().unwrap().contains(&object.name);
-        Ok(known.then(|| widget(&object.name)))
+        Ok(known.then(|| widget(&object.name).into()))
     }
 
-    async fn select(&self, _: &Subject, _: &Selection) -> Result<Page, ReadError> {
-        Ok(Page { objects: self.widgets.lock().unwrap().iter().map(|name| widget(name)).collect(), next: None })
+    async fn select(&self, _: &Subject, _: &Selection) -> Result<Listed, ReadError> {
+        Ok(Listed { objects: self.widgets.lock().unwrap().iter().map(|name| widget(name).into()).collect(), next: None })
     }
 
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
@@ -362,8 +362,7 @@ impl Bench {
 
     pub(crate) fn create_and_go(&self, name: &str) {
         self.world.widgets.lock().unwrap().push(name.into());
-        let object =
-            ObjectKey { api_version: "example.com/v1".into(), kind: "Widget".into(), namespace: "default".into(), name: name.into() };
+        let object = ObjectKey::new("example.com/v1", "Widget", "default", name);
         self.controller.wake(&object, Wake::Change);
     }
 

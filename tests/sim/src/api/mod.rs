@@ -69,7 +69,7 @@ pub struct Api {
 
 /// A key.
 pub fn key(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectKey {
-    ObjectKey { api_version: api_version.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+    ObjectKey::new(api_version, kind, namespace, name)
 }
 
 /// The key of a manifest.

@@ -83,7 +83,7 @@ impl Dolt {
         self.copies.under_way.insert(id, copy);
         self.copies.news.insert(id);
         let takes = self.rng.within(TAKES);
-        self.later.push((self.now + takes, Later::Copied { copy: id }));
+        self.later.plan(self.now + takes, Later::Copied { copy: id });
         Answer::Waits(id)
     }
 
@@ -117,7 +117,7 @@ impl Dolt {
         let Some(copy) = self.copies.under_way.get(&id) else { return };
         let alive = self.connections(&copy.server) == Some(copy.connections);
         if alive && !self.answers(&copy.server) {
-            return self.later.push((self.now + TICK, Later::Copied { copy: id }));
+            return self.later.plan(self.now + TICK, Later::Copied { copy: id });
         }
         let Some(copy) = self.copies.under_way.remove(&id) else { return };
         if !alive {
@@ -154,8 +154,8 @@ impl Dolt {
     }
 
     /// The copies that have begun since the last call.
-    pub(crate) fn take_begun(&mut self) -> BTreeSet<u64> {
-        std::mem::take(&mut self.copies.news)
+    pub(crate) fn take_begun(&mut self) -> Option<BTreeSet<u64>> {
+        (!self.copies.news.is_empty()).then(|| std::mem::take(&mut self.copies.news))
     }
 
     /// What was in the folders of a volume is gone with it.

@@ -139,11 +139,11 @@ impl Dolt {
         let Some(server) = self.servers.get_mut(name) else { return Answer::Lost };
         let there = self.volumes.get_mut(&server.volume).is_some_and(|volume| volume.databases.remove(database).is_some());
         if there {
-            server.hooks.retain(|(of, _), _| of != database);
+            server.hooks.retain(|place, _| place.0 != database);
             let life = server.life;
             for peer in server.peers.clone() {
                 let drop = Later::Drop { server: name.into(), life, database: database.into(), peer };
-                self.later.push((self.now + self.rng.within(1..15), drop));
+                self.later.plan(self.now + self.rng.within(1..15), drop);
             }
         }
         nothing()
@@ -158,14 +158,14 @@ impl Dolt {
         }
         if self.answers(name) && self.contact(name, peer).is_ok() {
             let Some(server) = self.servers.get_mut(peer) else { return };
-            server.hooks.retain(|(of, _), _| of != database);
+            server.hooks.retain(|place, _| place.0 != database);
             if let Some(volume) = self.volumes.get_mut(&server.volume) {
                 volume.databases.remove(database);
             }
             return;
         }
         let drop = Later::Drop { server: name.into(), life, database: database.into(), peer: peer.into() };
-        self.later.push((self.now + TICK, drop));
+        self.later.plan(self.now + TICK, drop);
     }
 }
 

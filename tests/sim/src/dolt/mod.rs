@@ -27,7 +27,7 @@ pub use self::{
     sql::{Answer, Session},
     writes::Writes,
 };
-use crate::rng::Rng;
+use crate::{rng::Rng, timeline::Timeline};
 
 /// Databases that replicate like the others, but hold no data of users: accounts, and rights on branches.
 const SYSTEM: [&str; 2] = ["mysql", "dolt_branch_control"];
@@ -102,7 +102,7 @@ struct Transition {
     epoch: u64,
     least: u64,
     /// Databases and standbys that were seen caught up. What was seen once stays.
-    caught_up: BTreeSet<(String, String)>,
+    caught_up: BTreeSet<Place>,
     /// Role and epoch when it began.
     began_as: (Role, u64),
 }
@@ -115,7 +115,7 @@ struct Server {
     read_only: bool,
     alone: bool,
     frozen: bool,
-    hooks: BTreeMap<(String, String), Hook>,
+    hooks: BTreeMap<Place, Hook>,
     transition: Option<Transition>,
     /// A number of its own for each life, so that what was meant for an earlier one finds nobody.
     life: u64,
@@ -136,6 +136,9 @@ impl Server {
     }
 }
 
+/// Where a primary sends: a database and a standby.
+pub(crate) type Place = Arc<(String, String)>;
+
 /// Something that happens by itself, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Later {
@@ -145,8 +148,8 @@ pub enum Later {
         server: String,
         /// Its life.
         life: u64,
-        /// The database and the standby.
-        place: (String, String),
+        /// Where it sends.
+        place: Place,
     },
     /// A primary tells that a database is gone.
     Drop {
@@ -198,7 +201,7 @@ pub struct Dolt {
     stepped: BTreeMap<u64, Stepped>,
     /// Tries to step down whose connections have been ended.
     unheard: BTreeSet<u64>,
-    later: Vec<(u64, Later)>,
+    later: Timeline<Later>,
     promoted: Vec<(String, u64)>,
     ended: Vec<String>,
     copies: copies::Copies,
@@ -217,7 +220,7 @@ impl Dolt {
             transitions: 0,
             stepped: BTreeMap::new(),
             unheard: BTreeSet::new(),
-            later: Vec::new(),
+            later: Timeline::default(),
             promoted: Vec::new(),
             ended: Vec::new(),
             copies: copies::Copies::default(),
@@ -251,11 +254,11 @@ impl Dolt {
         };
         for database in databases.iter().map(String::as_str).chain(SYSTEM) {
             for peer in &config.peers {
-                server.hooks.insert((database.to_owned(), peer.clone()), Hook::default());
+                server.hooks.insert(Arc::new((database.to_owned(), peer.clone())), Hook::default());
             }
         }
         self.servers.insert(name.into(), server);
-        self.later.push((self.now + TICK, Later::Tick { server: name.into(), life: self.lives }));
+        self.later.plan(self.now + TICK, Later::Tick { server: name.into(), life: self.lives });
         if role == Role::Primary {
             self.push_all(name);
         }
@@ -296,8 +299,8 @@ impl Dolt {
         let (life, tick) = (server.life, Later::Tick { server: name.into(), life: server.life });
         if !frozen {
             // What came due in the meantime.
-            self.later.retain(|(_, later)| !matches!(later, Later::Tick { life: other, .. } if *other == life));
-            self.later.push((self.now + 1, tick));
+            self.later.retain(|later| !matches!(later, Later::Tick { life: other, .. } if *other == life));
+            self.later.plan(self.now + 1, tick);
         }
     }
 
@@ -405,27 +408,34 @@ impl Dolt {
     /// A database has something new for the standbys.
     fn changed(&mut self, name: &str, database: &str) {
         let Some(server) = self.servers.get_mut(name) else { return };
-        for peer in server.peers.clone() {
-            let place = (database.to_owned(), peer);
-            match server.hooks.get_mut(&place) {
-                Some(hook) => hook.next_try = 0,
-                None => drop(server.hooks.insert(place.clone(), Hook::default())),
-            }
+        for peer in &server.peers {
+            let known = server.hooks.iter_mut().find(|(place, _)| place.0 == database && place.1 == *peer);
+            let place = match known {
+                Some((place, hook)) => {
+                    hook.next_try = 0;
+                    place.clone()
+                }
+                None => {
+                    let place = Place::new((database.to_owned(), peer.clone()));
+                    server.hooks.insert(place.clone(), Hook::default());
+                    place
+                }
+            };
             let push = Later::Push { server: name.into(), life: server.life, place };
-            self.later.push((self.now + self.rng.within(1..15), push));
+            self.later.plan(self.now + self.rng.within(1..15), push);
         }
     }
 
     /// What happens next by itself, and when.
     pub fn next(&self) -> Option<u64> {
-        self.later.iter().map(|(at, _)| *at).min()
+        self.later.first().map(|(at, _)| at)
     }
 
     /// Lets happen what is due.
     pub fn step(&mut self) {
-        while let Some(at) = self.next().filter(|at| *at <= self.now) {
-            let place = self.later.iter().position(|(due, _)| *due == at).expect("it was found above");
-            let (_, later) = self.later.remove(place);
+        while self.next().is_some_and(|at| at <= self.now)
+            && let Some(later) = self.later.pop()
+        {
             match later {
                 Later::Push { server, life, place } => self.on_push(&server, life, &place),
                 Later::Drop { server, life, database, peer } => self.on_drop(&server, life, &database, &peer),

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Content, Dolt, Hook, Later, Role, SYSTEM, Server, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
+use super::{Content, Dolt, Hook, Later, Place, Role, SYSTEM, Server, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
 
 impl Hook {
     /// Whether the standby was given all that the primary has. `content` is none for a system database in which nothing was ever written.
@@ -16,13 +16,13 @@ impl Server {
     /// A standby notes when it heard of a database, towards each of the others: it does not say from whom.
     fn heard(&mut self, database: &str, now: u64) {
         let mut is_known = false;
-        for (_, hook) in self.hooks.iter_mut().filter(|((of, _), _)| of == database) {
+        for (_, hook) in self.hooks.iter_mut().filter(|(place, _)| place.0 == database) {
             hook.last_success = Some(now);
             is_known = true;
         }
         if !is_known {
             let hook = Hook { last_success: Some(now), ..Hook::default() };
-            self.hooks.extend(self.peers.iter().map(|peer| ((database.to_owned(), peer.clone()), hook.clone())));
+            self.hooks.extend(self.peers.iter().map(|peer| (Arc::new((database.to_owned(), peer.clone())), hook.clone())));
         }
     }
 }
@@ -34,12 +34,12 @@ impl Dolt {
         let (life, places): (u64, Vec<_>) = (server.life, server.hooks.keys().cloned().collect());
         for place in places {
             let delay = self.rng.within(2..60);
-            self.later.push((self.now + delay, Later::Push { server: name.into(), life, place }));
+            self.later.plan(self.now + delay, Later::Push { server: name.into(), life, place });
         }
     }
 
-    pub(super) fn on_push(&mut self, name: &str, life: u64, place: &(String, String)) {
-        let (database, peer) = place;
+    pub(super) fn on_push(&mut self, name: &str, life: u64, place: &Place) {
+        let (database, peer) = &**place;
         let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen && !server.alone) else { return };
         let Some(volume) = self.volumes.get(&server.volume).filter(|volume| volume.leads()) else { return };
         let content = volume.databases.get(database).cloned();
@@ -97,17 +97,18 @@ impl Dolt {
     /// Tries again what has failed, and gives signs of life to those who are caught up.
     pub(super) fn on_tick(&mut self, name: &str, life: u64) {
         let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen) else { return };
-        self.later.push((self.now + TICK, Later::Tick { server: name.into(), life }));
+        self.later.plan(self.now + TICK, Later::Tick { server: name.into(), life });
         if self.state(name).is_none_or(|(role, _)| role != Role::Primary) {
             return;
         }
         let databases = self.databases(name);
         let mut behind = Vec::new();
         let mut caught_up = BTreeSet::new();
-        for ((database, peer), hook) in &server.hooks {
+        for (place, hook) in &server.hooks {
+            let (database, peer) = &**place;
             if !hook.is_caught_up(databases.get(database)) {
                 if hook.next_try <= self.now {
-                    behind.push((database.clone(), peer.clone()));
+                    behind.push(place.clone());
                 }
             } else if !SYSTEM.contains(&database.as_str()) && hook.last_success.is_none_or(|at| self.now - at >= TICK) {
                 caught_up.insert((peer.clone(), database.clone()));

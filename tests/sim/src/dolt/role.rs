@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dolt, Hook, Later, Stepped, TRANSITION_WAIT, Transition};
+use super::{Dolt, Hook, Later, Place, Stepped, TRANSITION_WAIT, Transition};
 
 /// What a server does in its cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ impl Dolt {
         }
         self.transitions = id;
         server.transition = Some(Transition { id, epoch, least, caught_up: BTreeSet::new(), began_as });
-        self.later.push((self.now + TRANSITION_WAIT, Later::GiveUp { server: name.into(), transition: id }));
+        self.later.plan(self.now + TRANSITION_WAIT, Later::GiveUp { server: name.into(), transition: id });
         self.look_at_transition(name);
         Ok(Called::Waits(id))
     }
@@ -212,11 +212,9 @@ impl Dolt {
 }
 
 impl Transition {
-    fn outcome(&self, hooks: BTreeSet<(String, String)>, now_is: (Role, u64)) -> Stepped {
-        let rows: Vec<(bool, String, String)> = hooks
-            .iter()
-            .map(|(database, peer)| (self.caught_up.contains(&(database.clone(), peer.clone())), database.clone(), peer.clone()))
-            .collect();
+    fn outcome(&self, hooks: BTreeSet<Place>, now_is: (Role, u64)) -> Stepped {
+        let rows: Vec<(bool, String, String)> =
+            hooks.iter().map(|place| (self.caught_up.contains(place), place.0.clone(), place.1.clone())).collect();
         if self.least == 0 {
             if rows.iter().any(|(caught_up, ..)| !caught_up) {
                 return Err(

@@ -181,7 +181,7 @@ impl Dolt {
 
     /// When a server was last sent something of a database, or last sent something itself.
     pub(super) fn last_heard(&self, name: &str, database: &str) -> Option<u64> {
-        let hooks = self.servers.get(name)?.hooks.iter().filter(|((of, _), _)| of == database);
+        let hooks = self.servers.get(name)?.hooks.iter().filter(|(place, _)| place.0 == database);
         hooks.filter_map(|(_, hook)| hook.last_success).max()
     }
 
@@ -193,8 +193,9 @@ impl Dolt {
         server
             .hooks
             .iter()
-            .filter(|((database, _), _)| !SYSTEM.contains(&database.as_str()))
-            .map(|((database, peer), hook)| {
+            .filter(|(place, _)| !SYSTEM.contains(&place.0.as_str()))
+            .map(|(place, hook)| {
+                let (database, peer) = &**place;
                 let caught_up = hook.is_caught_up(databases.and_then(|databases| databases.get(database)));
                 let lag = || match (&hook.pushed, hook.last_success) {
                     (Some(_), _) if caught_up => Value::Signed(0),

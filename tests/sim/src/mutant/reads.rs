@@ -11,7 +11,7 @@ use host::{
         Effect, EffectFailure, Event, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
         TaskProgress, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Gateway, SharedGateway, Subject},
+    gateway::{Applied, Gateway, Listed, Seen, SharedGateway, Subject},
 };
 use serde_json::{Value as Json, json};
 
@@ -180,21 +180,21 @@ impl Reads {
 
 #[async_trait]
 impl Gateway for Reads {
-    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Object>, ReadError> {
+    async fn get(&self, subject: &Subject, object: &ObjectRef, fields: &[String]) -> Result<Option<Seen>, ReadError> {
         self.inner.get(subject, object, fields).await
     }
 
-    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Page, ReadError> {
-        let mut page = self.inner.select(subject, selection).await?;
+    async fn select(&self, subject: &Subject, selection: &Selection) -> Result<Listed, ReadError> {
+        let Page { mut objects, next } = self.inner.select(subject, selection).await?.into_page();
         if selection.kind.kind == "Pod" {
-            self.memory().pods(self.mutant, &mut page.objects);
+            self.memory().pods(self.mutant, &mut objects);
         }
         match (self.mutant, selection.kind.kind.as_str()) {
-            (Mutant::NoTurns, "Backup") => page.objects.clear(),
-            (Mutant::NeverWaits, "Backup") => page.objects.iter_mut().for_each(end),
+            (Mutant::NoTurns, "Backup") => objects.clear(),
+            (Mutant::NeverWaits, "Backup") => objects.iter_mut().for_each(end),
             _ => {}
         }
-        Ok(page)
+        Ok(Listed { objects: objects.into_iter().map(Seen::from).collect(), next })
     }
 
     async fn secret(&self, subject: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {

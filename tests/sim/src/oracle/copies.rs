@@ -63,7 +63,7 @@ fn databases(object: &Stored) -> impl Iterator<Item = (&Json, &str, &str)> {
 impl World {
     /// Copies have begun, perhaps. This is after each event.
     pub(crate) fn note_copies(&mut self) {
-        for id in self.dolt.take_begun() {
+        for id in self.dolt.take_begun().into_iter().flatten() {
             let Some((_, copy)) = self.dolt.copies().find(|(other, _)| *other == id) else { continue };
             let (database, url) = (copy.database.clone(), copy.url.clone());
             // Two Backups of one moment do not see each other where one is heard of late.
