@@ -200,7 +200,7 @@ mod tests {
         let endpoint = Endpoint { host: "db".into(), port: 3306, credentials, tls };
         let query = Query { endpoint, database: None, statements: vec![], deadline: 1, max_rows: 1 };
         let mut index = Index::default();
-        index.record(&target(), &[Read { question: Question::Query(vec![query]), answer: Answer::Query(vec![]) }]);
+        index.record(&target(), &[Read { question: Question::Query(vec![query].into()), answer: Answer::Query(vec![].into()) }]);
         for (secret, expected) in [("account", 1), ("authority", 1), ("other", 0)] {
             assert_eq!(index.concerned(&changed("Secret", secret, None, None)).len(), expected, "{secret}");
         }

@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
-    contract::{Next, ObjectRef, Outcome, Plan, Timestamp},
+    contract::{Effect, Next, ObjectRef, Outcome, Plan, Timestamp},
     gateway::{Answer, Ending, Journal},
 };
 
@@ -33,13 +33,25 @@ pub(super) struct Memory {
 pub(super) struct Settled {
     /// Which object it saw, what else it read, and who decided.
     pub(super) journal: Arc<Journal>,
-    /// What it found applied already, with the fingerprint of each.
-    pub(super) applied: Vec<(ObjectRef, Option<u64>)>,
+    /// The places of the plan's effects that it found applied already, with the fingerprint of each object.
+    pub(super) applied: Vec<(usize, Option<u64>)>,
     /// When to look again.
     pub(super) next: Next,
 }
 
 impl Settled {
+    /// What it found applied already, with the fingerprint of each.
+    pub(super) fn applied(&self) -> impl Iterator<Item = (&ObjectRef, Option<u64>)> + Clone {
+        let effects = match &self.journal.ending {
+            Ending::Plan(plan) => plan.effects.as_slice(),
+            Ending::Failure(_) | Ending::Ended(_) => &[],
+        };
+        self.applied.iter().filter_map(|(at, fingerprint)| match effects.get(*at)? {
+            Effect::Apply(application) => Some((&application.object, *fingerprint)),
+            _ => None,
+        })
+    }
+
     /// What the clock said when its reconciler asked for the time.
     pub(super) fn now(&self) -> Option<Timestamp> {
         self.journal.reads.iter().find_map(|read| if let Answer::Now(now) = read.answer { Some(now) } else { None })

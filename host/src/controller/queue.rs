@@ -182,7 +182,7 @@ mod tests {
 
     async fn take(queue: &Queue) -> (String, Wake) {
         let (object, wake, _) = queue.next().await;
-        (object.name, wake)
+        (object.name.clone(), wake)
     }
 
     async fn is_idle(queue: &Queue) -> bool {
@@ -265,7 +265,7 @@ mod tests {
         let workers: Vec<_> = (0..3)
             .map(|_| {
                 let queue = queue.clone();
-                tokio::spawn(async move { queue.next().await.0.name })
+                tokio::spawn(async move { queue.next().await.0.name.clone() })
             })
             .collect();
         tokio::task::yield_now().await;

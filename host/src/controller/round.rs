@@ -39,8 +39,8 @@ struct Carried {
     /// Whether anything changed.
     changed: bool,
     next: Next,
-    /// Each object that was applied, with its fingerprint before.
-    applied: Vec<(ObjectRef, Option<u64>)>,
+    /// The place of each apply in the plan, with the object's fingerprint before.
+    applied: Vec<(usize, Option<u64>)>,
 }
 
 impl Controller {
@@ -124,7 +124,7 @@ impl Controller {
             return (Verdict::Failed, Fared::Failed);
         };
         let module = decider.digest().to_owned();
-        let request = Request { object: object.into_object(), settings: self.slot.settings.to_string(), last: memory.last.take() };
+        let request = Request { object: object.into_inner(), settings: self.slot.settings.to_string(), last: memory.last.take() };
         let recorder = Arc::new(Recorder::new(self.granted.clone()));
         let called = Instant::now();
         let decided = decider.decide(subject, recorder.clone(), &request).await;
@@ -176,8 +176,9 @@ impl Controller {
         if changed || told_of_failure {
             return (Verdict::Again, Fared::Well);
         }
-        self.index().applied(&(self.name.clone(), subject.object.clone()), applied.iter().map(|(object, _)| object));
-        (Verdict::Settled(Box::new(Settled { journal, applied, next })), Fared::Well)
+        let settled = Settled { journal, applied, next };
+        self.index().applied(&(self.name.clone(), subject.object.clone()), settled.applied().map(|(object, _)| object));
+        (Verdict::Settled(Box::new(settled)), Fared::Well)
     }
 
     /// Applies a plan's effects in order, then writes its events. None where an effect failed.
@@ -194,7 +195,7 @@ impl Controller {
             seen = revision;
             if let Effect::Apply(application) = effect {
                 // Before it is compared with what is wanted: what somebody else changes from then on is seen to be another.
-                applied.push((application.object.clone(), self.shared.world.fingerprint(&application.object).await));
+                applied.push((at, self.shared.world.fingerprint(&application.object).await));
             }
             let result = match overdue(effect, decided_at.elapsed()) {
                 Some(failure) => Err(failure),
@@ -256,8 +257,8 @@ impl Controller {
                 }
             }
         }
-        for (object, fingerprint) in &settled.applied {
-            if self.shared.world.fingerprint(object).await != *fingerprint {
+        for (object, fingerprint) in settled.applied() {
+            if self.shared.world.fingerprint(object).await != fingerprint {
                 return false;
             }
         }

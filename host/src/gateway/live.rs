@@ -4,13 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Applied, Effects, Gateway, Listed, Seen, Subject, replace::replace};
+use super::{Answers, Applied, Effects, Gateway, Listed, Queries, Seen, Subject, replace::replace};
 use crate::{
     cluster::{Cluster, Stored},
-    contract::{
-        Effect, EffectFailure, Event, FailureKind, ObjectRef, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState,
-        Timestamp,
-    },
+    contract::{Effect, EffectFailure, Event, FailureKind, ObjectRef, ReadError, SecretDigest, Selection, TaskState, Timestamp},
     plan::{Events, Performer},
     sql::{ExecuteError, Sql},
     tasks::Tasks,
@@ -98,8 +95,8 @@ impl Gateway for Live {
         Some(self.cluster.revision())
     }
 
-    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        self.sql.query_all(queries).await
+    async fn query(&self, _: &Subject, queries: &Queries) -> Answers {
+        self.sql.query_all(queries).await.into()
     }
 
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {

@@ -8,7 +8,7 @@ mod live;
 mod record;
 mod replace;
 mod replay;
-mod seen;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -22,11 +22,9 @@ pub use self::{
     record::{Answer, Ending, Journal, Question, Read, Recorder, ask},
     replace::{Effects, replace},
     replay::{Divergence, Replay},
-    seen::{Listed, Seen},
+    shared::{Answers, Listed, Queries, Seen, Shared},
 };
-use crate::contract::{
-    Effect, EffectFailure, Event, ObjectRef, Query, ReadError, Rows, SecretDigest, Selection, SqlError, TaskState, Timestamp,
-};
+use crate::contract::{Effect, EffectFailure, Event, ObjectRef, ReadError, SecretDigest, Selection, TaskState, Timestamp};
 
 /// Who asks: the reconciler's name and the object that it reconciles.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -74,7 +72,7 @@ pub trait Gateway: Send + Sync + 'static {
     }
 
     /// All queries at once; answers in the order of the questions.
-    async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>>;
+    async fn query(&self, subject: &Subject, queries: &Queries) -> Answers;
 
     /// The subject's tasks, in the order of their names. A world without tasks has none.
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {

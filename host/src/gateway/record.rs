@@ -6,10 +6,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Applied, Gateway, Listed, Seen, SharedGateway, Subject};
+use super::{Answers, Applied, Gateway, Listed, Queries, Seen, SharedGateway, Subject};
 use crate::contract::{
-    Effect, EffectFailure, Event, Failure, ObjectRef, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError, TaskState,
-    Timestamp,
+    Effect, EffectFailure, Event, Failure, ObjectRef, Plan, ReadError, Request, SecretDigest, Selection, TaskState, Timestamp,
 };
 
 /// What a reconcile asked.
@@ -32,7 +31,7 @@ pub enum Question {
         name: String,
     },
     /// Queries that ran at once.
-    Query(Vec<Query>),
+    Query(Queries),
     /// The object's tasks.
     Tasks,
     /// The time.
@@ -49,7 +48,7 @@ pub enum Answer {
     /// To [`Question::Secret`].
     Secret(Result<Option<Vec<SecretDigest>>, ReadError>),
     /// To [`Question::Query`].
-    Query(Vec<Result<Vec<Rows>, SqlError>>),
+    Query(Answers),
     /// To [`Question::Tasks`].
     Tasks(Vec<TaskState>),
     /// To [`Question::Now`].
@@ -145,9 +144,9 @@ impl Gateway for Recorder {
         answer
     }
 
-    async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+    async fn query(&self, subject: &Subject, queries: &Queries) -> Answers {
         let answers = self.inner.query(subject, queries).await;
-        self.note(Question::Query(queries.to_vec()), Answer::Query(answers.clone()));
+        self.note(Question::Query(queries.clone()), Answer::Query(answers.clone()));
         answers
     }
 

@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use super::{
     Applied, Gateway, Subject,
     record::{Answer, Question, Read},
-    seen::{Listed, Seen},
+    shared::{Answers, Listed, Queries, Seen},
 };
 use crate::contract::{
-    Effect, EffectFailure, Event, FailureKind, ObjectRef, Query, ReadError, Rows, SecretDigest, Selection, SqlError, SqlErrorKind,
-    TaskState, Timestamp,
+    Effect, EffectFailure, Event, FailureKind, ObjectRef, ReadError, SecretDigest, Selection, SqlError, SqlErrorKind, TaskState, Timestamp,
 };
 
 /// A read that differs from the journal's.
@@ -99,13 +98,14 @@ impl Gateway for Replay {
         }
     }
 
-    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        match self.answer(Question::Query(queries.to_vec())) {
+    async fn query(&self, _: &Subject, queries: &Queries) -> Answers {
+        match self.answer(Question::Query(queries.clone())) {
             Some(Answer::Query(answers)) => answers,
             _ => queries
                 .iter()
                 .map(|_| Err(SqlError { kind: SqlErrorKind::Unreachable, code: 0, state: String::new(), message: DIVERGED.into() }))
-                .collect(),
+                .collect::<Vec<_>>()
+                .into(),
         }
     }
 

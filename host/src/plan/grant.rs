@@ -6,10 +6,10 @@ use async_trait::async_trait;
 
 use crate::{
     contract::{
-        Argument, Effect, EffectFailure, Endpoint, Event, ObjectRef, Query, ReadError, Rows, SecretDigest, SecretRef, Selection, SqlError,
+        Argument, Effect, EffectFailure, Endpoint, Event, ObjectRef, Query, ReadError, SecretDigest, SecretRef, Selection, SqlError,
         SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Gateway, Listed, Seen, SharedGateway, Subject},
+    gateway::{Answers, Applied, Gateway, Listed, Queries, Seen, SharedGateway, Subject},
     settings::{Reconciler, Resource},
 };
 
@@ -122,12 +122,10 @@ fn is_of(resource: &Resource, api_version: &str, kind: &str) -> bool {
 /// Whether a name fits a pattern in which `*` stands for any run of characters. A `*` in the name is an ordinary character there, so a
 /// pattern that fits another pattern covers whatever that one covers.
 pub(crate) fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
+    let Some((first, parts)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
+    let (between, last) = parts.rsplit_once('*').map_or((None, parts), |(between, last)| (Some(between), last));
+    for part in between.into_iter().flat_map(|between| between.split('*')) {
         match rest.find(part) {
             Some(at) => rest = &rest[at + part.len()..],
             None => return false,
@@ -193,15 +191,17 @@ impl Gateway for Granted {
         self.inner.secret(subject, namespace, name).await
     }
 
-    async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+    async fn query(&self, subject: &Subject, queries: &Queries) -> Answers {
         let verdicts: Vec<Result<(), SqlError>> = queries.iter().map(|q| self.may_query(subject, q)).collect();
         if verdicts.iter().all(Result::is_ok) {
             return self.inner.query(subject, queries).await;
         }
         let allowed: Vec<Query> = queries.iter().zip(&verdicts).filter(|(_, v)| v.is_ok()).map(|(q, _)| q.clone()).collect();
-        let mut answers = self.inner.query(subject, &allowed).await.into_iter();
+        let mut answers = self.inner.query(subject, &allowed.into()).await.into_inner().into_iter();
         let lost = || SqlError { kind: SqlErrorKind::Lost, code: 0, state: String::new(), message: "the query was not answered".into() };
-        verdicts.into_iter().map(|verdict| verdict.and_then(|()| answers.next().unwrap_or_else(|| Err(lost())))).collect()
+        let answers: Vec<_> =
+            verdicts.into_iter().map(|verdict| verdict.and_then(|()| answers.next().unwrap_or_else(|| Err(lost())))).collect();
+        answers.into()
     }
 
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {

@@ -17,7 +17,7 @@ impl cluster::Host for Call {
         let (subject, gateway) = self.read(1)?;
         let answer = gateway.get(&subject, &object, &fields).await;
         self.answered();
-        Ok(answer.map(|found| found.map(Seen::into_object)))
+        Ok(answer.map(|found| found.map(Seen::into_inner)))
     }
 
     async fn select(&mut self, selection: Selection) -> wasmtime::Result<Result<Page, ReadError>> {
@@ -39,9 +39,9 @@ impl sql::Host for Call {
     async fn run(&mut self, queries: Vec<Query>) -> wasmtime::Result<Vec<Result<Vec<Rows>, SqlError>>> {
         // Each query is a read, and so is asking none: a call of an import must never be free.
         let (subject, gateway) = self.read(queries.len().max(1))?;
-        let answers = gateway.query(&subject, &queries).await;
+        let answers = gateway.query(&subject, &queries.into()).await;
         self.answered();
-        Ok(answers)
+        Ok(answers.into_inner())
     }
 }
 

@@ -11,11 +11,10 @@ use tokio::time::{Duration, sleep};
 use super::*;
 use crate::{
     contract::{
-        Credentials, Effect, Endpoint, Event, Failure, Header, Next, Object, ObjectRef, Plan, Query, ReadError, Request, SecretDigest,
-        Selection,
+        Credentials, Effect, Endpoint, Event, Failure, Header, Next, Object, ObjectRef, Plan, ReadError, Request, SecretDigest, Selection,
     },
     controller::{Controller, Decide, Reconcile, Shared, Wake, follow},
-    gateway::{Ending, Gateway, Listed, Replay, Seen, SharedGateway},
+    gateway::{Answers, Ending, Gateway, Listed, Queries, Replay, Seen, SharedGateway},
     runtime::CallError,
     settings::Reconciler,
 };
@@ -98,8 +97,8 @@ impl Gateway for World {
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
     }
-    async fn query(&self, _: &Subject, _: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        vec![]
+    async fn query(&self, _: &Subject, _: &Queries) -> Answers {
+        vec![].into()
     }
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
         self.tasks.list(subject)

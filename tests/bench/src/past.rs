@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use contract::world::{Played, cross, subject};
 use host::{
     contract::{self as host_side},
-    gateway::{Answer, Applied, Gateway, Read, Recorder, Replay, Subject},
+    gateway::{Answer, Answers, Applied, Gateway, Listed, Queries, Read, Recorder, Replay, Seen, Subject},
     runtime::{Guest, Runtime},
 };
 use sdk::{Level, World, testkit::Fixture};
@@ -142,17 +142,12 @@ pub(crate) struct Slow(pub(crate) Arc<Replay>, pub(crate) Duration);
 
 #[async_trait]
 impl Gateway for Slow {
-    async fn get(
-        &self,
-        subject: &Subject,
-        object: &host_side::ObjectRef,
-        fields: &[String],
-    ) -> Result<Option<host_side::Object>, host_side::ReadError> {
+    async fn get(&self, subject: &Subject, object: &host_side::ObjectRef, fields: &[String]) -> Result<Option<Seen>, host_side::ReadError> {
         tokio::time::sleep(self.1).await;
         self.0.get(subject, object, fields).await
     }
 
-    async fn select(&self, subject: &Subject, selection: &host_side::Selection) -> Result<host_side::Page, host_side::ReadError> {
+    async fn select(&self, subject: &Subject, selection: &host_side::Selection) -> Result<Listed, host_side::ReadError> {
         tokio::time::sleep(self.1).await;
         self.0.select(subject, selection).await
     }
@@ -167,7 +162,7 @@ impl Gateway for Slow {
         self.0.secret(subject, namespace, name).await
     }
 
-    async fn query(&self, subject: &Subject, queries: &[host_side::Query]) -> Vec<Result<Vec<host_side::Rows>, host_side::SqlError>> {
+    async fn query(&self, subject: &Subject, queries: &Queries) -> Answers {
         tokio::time::sleep(self.1).await;
         self.0.query(subject, queries).await
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use host::{
     contract,
-    gateway::{Applied, Gateway, Listed, ObjectKey, Seen, Subject},
+    gateway::{Answers, Applied, Gateway, Listed, ObjectKey, Queries, Seen, Subject},
 };
 use sdk::{World, testkit::Fixture};
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,9 +65,9 @@ impl Gateway for Played {
         cross(&self.fixture.secret(namespace, name))
     }
 
-    async fn query(&self, _: &Subject, queries: &[contract::Query]) -> Vec<Result<Vec<contract::Rows>, contract::SqlError>> {
+    async fn query(&self, _: &Subject, queries: &Queries) -> Answers {
         self.wait().await;
-        cross(&self.fixture.query(&cross::<_, Vec<sdk::Query>>(&queries)))
+        cross(&self.fixture.query(&cross::<_, Vec<sdk::Query>>(queries)))
     }
 
     async fn tasks(&self, _: &Subject) -> Vec<contract::TaskState> {

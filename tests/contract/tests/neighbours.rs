@@ -13,7 +13,7 @@ use contract::components;
 use host::{
     contract::*,
     controller::{Controller, Decide, Reconcile, Shared, Wake},
-    gateway::{Applied, Gateway, Listed, ObjectKey, Seen, SharedGateway, Subject},
+    gateway::{Answers, Applied, Gateway, Listed, ObjectKey, Queries, Seen, SharedGateway, Subject},
     metrics::Metrics,
     runtime::{CallError, Guest, Runtime, compile},
     settings::{Limits, Reconciler},
@@ -76,8 +76,8 @@ impl Gateway for World {
     async fn secret(&self, _: &Subject, _: &str, _: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
         Ok(None)
     }
-    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        queries.iter().map(|_| Ok(vec![])).collect()
+    async fn query(&self, _: &Subject, queries: &Queries) -> Answers {
+        queries.iter().map(|_| Ok(vec![])).collect::<Vec<_>>().into()
     }
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

@@ -16,7 +16,7 @@ use host::{
         Argument, Effect, EffectFailure, Endpoint, Event, Execution, FailureKind, Guard, ObjectRef, Query, ReadError, Rows, SecretDigest,
         Selection, SqlError, SqlErrorKind, Statement, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Effects, Gateway, Listed, ObjectKey, Seen, Subject, replace},
+    gateway::{Answers, Applied, Effects, Gateway, Listed, ObjectKey, Queries, Seen, Subject, replace},
     leader::Leadership,
     sql::{ExecuteError, GUARD_HOLDS},
     tasks::{Tasks, Work},
@@ -447,9 +447,9 @@ impl Gateway for SimGateway {
         Some(self.sim.look(|world| world.cache_of(self.replica).revision()))
     }
 
-    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
+    async fn query(&self, _: &Subject, queries: &Queries) -> Answers {
         let statements = self.statements();
-        join_all(queries.iter().map(|query| statements.ask(query))).await
+        join_all(queries.iter().map(|query| statements.ask(query))).await.into()
     }
 
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {

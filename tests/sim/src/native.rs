@@ -16,12 +16,12 @@ use futures::FutureExt;
 use host::{
     contract,
     controller::{Decide, Reconcile},
-    gateway::{Listed, Seen, SharedGateway, Subject},
+    gateway::{Answers, Listed, Queries, Seen, SharedGateway, Subject},
     runtime::CallError,
 };
 use sdk::{
-    Application, Effect, Failure, Header, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection,
-    SqlError, TaskState, Timestamp, World,
+    Application, Credentials, Effect, Endpoint, Failure, Header, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows,
+    SecretDigest, Selection, SqlError, Statement, TaskState, Timestamp, Tls, Value, World,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -62,9 +62,43 @@ fn named(ObjectRef { api_version, kind, namespace, name }: ObjectRef) -> contrac
 
 /// An object on its way to a reconciler. There are many, so they are not written out for it as all else is.
 fn shown(seen: Seen) -> Object {
-    let contract::Object { header, body } = seen.into_object();
+    let contract::Object { header, body } = seen.into_inner();
     let contract::Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels } = header;
     Object { header: Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels }, body }
+}
+
+/// A query on its way to the host.
+fn asked(query: &Query) -> contract::Query {
+    let Query { endpoint, database, statements, deadline, max_rows } = query;
+    let Endpoint { host, port, credentials, tls } = endpoint.clone();
+    let Credentials { namespace, secret, user_key, password_key } = credentials;
+    let credentials = contract::Credentials { namespace, secret, user_key, password_key };
+    let tls = tls.map(|Tls { secret, key, plaintext }| contract::Tls { secret, key, plaintext });
+    let statement = |Statement { text, arguments }: &Statement| contract::Statement {
+        text: text.clone(),
+        arguments: if arguments.is_empty() { Vec::new() } else { cross(arguments) },
+    };
+    contract::Query {
+        endpoint: contract::Endpoint { host, port, credentials, tls },
+        database: database.clone(),
+        statements: statements.iter().map(statement).collect(),
+        deadline: *deadline,
+        max_rows: *max_rows,
+    }
+}
+
+/// Rows on their way to a reconciler.
+fn told(contract::Rows { columns, rows }: &contract::Rows) -> Rows {
+    let value = |value: &contract::Value| match value {
+        contract::Value::Null => Value::Null,
+        contract::Value::Boolean(value) => Value::Boolean(*value),
+        contract::Value::Signed(value) => Value::Signed(*value),
+        contract::Value::Unsigned(value) => Value::Unsigned(*value),
+        contract::Value::Double(value) => Value::Double(*value),
+        contract::Value::Text(value) => Value::Text(value.clone()),
+        other => cross(other),
+    };
+    Rows { columns: columns.clone(), rows: rows.iter().map(|row| row.iter().map(value).collect()).collect() }
 }
 
 /// Whoever decides in a slot, until another one is promoted. A round goes on with the one it began with.
@@ -99,11 +133,12 @@ impl Decide for Native {
         request: &contract::Request,
     ) -> Result<Result<contract::Plan, contract::Failure>, CallError> {
         self.sim.at_now().on_round(&subject.object, &self.digest);
-        let request: Request = cross(request);
+        let contract::Request { object, settings, last } = request;
+        let request = Request { object: shown(object.clone().into()), settings: settings.clone(), last: cross(last) };
         let mut call = Call::begin(self.function, request, subject.clone(), gateway.clone());
-        let mut answers = Answers::new();
+        let mut answers = Answers::from(Vec::new());
         loop {
-            match call.go_on(std::mem::take(&mut answers)) {
+            match call.go_on(answers) {
                 Ok(CoroutineResult::Yield(queries)) => answers = gateway.query(subject, &queries).await,
                 Ok(CoroutineResult::Return(decided)) => return Ok(decided.map(carried).map_err(|failure| cross(&failure))),
                 Err(panic) => {
@@ -116,10 +151,8 @@ impl Decide for Native {
     }
 }
 
-/// What databases answer to queries.
-type Answers = Vec<Result<Vec<contract::Rows>, contract::SqlError>>;
 type Decided = Result<Plan, Failure>;
-type Stack = Coroutine<Answers, Vec<contract::Query>, Decided>;
+type Stack = Coroutine<Answers, Queries, Decided>;
 
 /// Bytes of a call's stack.
 const STACK: usize = 1 << 20;
@@ -141,7 +174,7 @@ struct Call(u64);
 
 impl Call {
     fn begin(function: Function, request: Request, subject: Subject, gateway: SharedGateway) -> Self {
-        let run = move |yielder: &Yielder<Answers, Vec<contract::Query>>, _: Answers| {
+        let run = move |yielder: &Yielder<Answers, Queries>, _: Answers| {
             function(&Inside { subject, gateway, yielder, now: Cell::new(None) }, &request)
         };
         CALLS.with_borrow_mut(|calls| {
@@ -153,7 +186,7 @@ impl Call {
     }
 
     /// Goes on with answers to what was asked last, to the next question or to the end.
-    fn go_on(&mut self, answers: Answers) -> std::thread::Result<CoroutineResult<Vec<contract::Query>, Decided>> {
+    fn go_on(&mut self, answers: Answers) -> std::thread::Result<CoroutineResult<Queries, Decided>> {
         let mut stack = CALLS.with_borrow_mut(|calls| calls.waiting.remove(&self.0)).expect("a call that has not ended waits");
         // Of a call that has panicked nothing is left.
         let result = catch_unwind(AssertUnwindSafe(|| stack.resume(answers)))?;
@@ -175,7 +208,7 @@ impl Drop for Call {
 struct Inside<'a> {
     subject: Subject,
     gateway: SharedGateway,
-    yielder: &'a Yielder<Answers, Vec<contract::Query>>,
+    yielder: &'a Yielder<Answers, Queries>,
     now: Cell<Option<Timestamp>>,
 }
 
@@ -199,7 +232,12 @@ impl World for Inside<'_> {
     }
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        cross(&self.yielder.suspend(cross(&queries)))
+        let answers = self.yielder.suspend(queries.iter().map(asked).collect::<Vec<_>>().into());
+        let answer = |answer: &Result<Vec<contract::Rows>, contract::SqlError>| match answer {
+            Ok(rows) => Ok(rows.iter().map(told).collect()),
+            Err(error) => Err(cross(error)),
+        };
+        answers.iter().map(answer).collect()
     }
 
     fn tasks(&self) -> Vec<TaskState> {

@@ -248,12 +248,17 @@ impl World {
         while let Some(at) = self.next().filter(|at| *at <= until) {
             self.now = self.now.max(at);
             self.dolt.now = self.now;
+            // Nothing follows from what a client does without a server, nor from what a host hears.
+            let mut ends_there = false;
             if self.dolt.next().is_some_and(|due| due <= self.now) {
                 self.dolt.step();
             } else if let Some(event) = self.agenda.pop() {
+                ends_there = matches!(event, Event::Write | Event::Answer { .. } | Event::Patience { .. } | Event::Watch(_));
                 self.happen(event);
             }
-            self.settle();
+            if !ends_there {
+                self.settle();
+            }
             if self.finished || self.oracle.violation.is_some() {
                 return;
             }

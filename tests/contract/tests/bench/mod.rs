@@ -11,7 +11,7 @@ use contract::components;
 use host::{
     contract::*,
     controller::{Controller, Decide, Journals, Reconcile, Shared, Wake},
-    gateway::{Applied, Ending, Gateway, Listed, ObjectKey, Seen, SharedGateway, Subject},
+    gateway::{Answers, Applied, Ending, Gateway, Listed, ObjectKey, Queries, Seen, SharedGateway, Subject},
     metrics::Metrics,
     module::{Active, Admission, Compiler, Modules, Parcel},
     runtime::Runtime,
@@ -185,8 +185,8 @@ impl Gateway for World {
         Ok(None)
     }
 
-    async fn query(&self, _: &Subject, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {
-        queries.iter().map(|_| Ok(vec![])).collect()
+    async fn query(&self, _: &Subject, queries: &Queries) -> Answers {
+        queries.iter().map(|_| Ok(vec![])).collect::<Vec<_>>().into()
     }
 
     fn now(&self) -> Timestamp {

@@ -2,10 +2,11 @@
 
 use std::{
     borrow::Cow,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hash},
     sync::Arc,
 };
 
+use foldhash::quality::FixedState;
 use host::contract::{Argument, Rows, Statement, Value};
 
 use super::{Content, Dolt, SYSTEM, role::Called, select};
@@ -244,9 +245,7 @@ fn number(argument: &Argument) -> Option<u64> {
 
 /// A hash, in the length that Dolt's have.
 pub(crate) fn hash(of: impl Hash) -> String {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    format!("{:032x}", hasher.finish())
+    format!("{:032x}", FixedState::default().hash_one(of))
 }
 
 /// The number of writes in the last commit. Every fourth write makes one; the others are in the working set only.

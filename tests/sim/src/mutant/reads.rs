@@ -11,7 +11,7 @@ use host::{
         Effect, EffectFailure, Event, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows, SecretDigest, Selection, SqlError,
         TaskProgress, TaskState, Timestamp, Value,
     },
-    gateway::{Applied, Gateway, Listed, Seen, SharedGateway, Subject},
+    gateway::{Answers, Applied, Gateway, Listed, Queries, Seen, SharedGateway, Subject},
 };
 use serde_json::{Value as Json, json};
 
@@ -201,11 +201,11 @@ impl Gateway for Reads {
         self.inner.secret(subject, namespace, name).await
     }
 
-    async fn query(&self, subject: &Subject, queries: &[Query]) -> Vec<Answer> {
-        let mut answers = self.inner.query(subject, queries).await;
+    async fn query(&self, subject: &Subject, queries: &Queries) -> Answers {
+        let mut answers = self.inner.query(subject, queries).await.into_inner();
         let mut memory = self.memory();
         queries.iter().zip(&mut answers).for_each(|(query, answer)| memory.answer(self.mutant, query, answer));
-        answers
+        answers.into()
     }
 
     async fn tasks(&self, subject: &Subject) -> Vec<TaskState> {
