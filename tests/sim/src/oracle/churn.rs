@@ -5,10 +5,11 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use host::gateway::ObjectKey;
+use host::{cluster::Stored, gateway::ObjectKey};
 
 use crate::{
     api::Change,
+    kube::revision,
     oracle::Violation,
     run::{Options, to_the_end},
     scenario::Scenario,
@@ -22,11 +23,18 @@ pub(crate) struct Churn {
     counts: BTreeMap<String, [usize; 2]>,
     /// Pods whose servers have not started yet.
     starting: BTreeSet<ObjectKey>,
+    /// The last template that replaces pods.
+    template: String,
+    /// How many pods templates replaced, if each replaced them all. It may be fewer: where one comes while a pod is away, its next one has it at once.
+    replaced: usize,
 }
 
 impl Churn {
     pub(super) fn count(&mut self, change: &Change) {
         let gone = change.object.is_none();
+        if let Some(set) = change.object.as_ref().filter(|_| change.key.kind == "StatefulSet") {
+            self.count_template(set);
+        }
         let counts = match &change.object {
             _ if change.key.kind != "Pod" => change.is_new || gone,
             Some(_) if change.is_new => {
@@ -41,10 +49,21 @@ impl Churn {
         }
     }
 
+    /// A template that the StatefulSet's controller has not seen replaces its pods.
+    fn count_template(&mut self, set: &Stored) {
+        let template = revision(set);
+        let is_new = set.body["status"]["updateRevision"].as_str().is_some_and(|known| known != template);
+        if is_new && self.template != template {
+            self.replaced += set.body["spec"]["replicas"].as_u64().and_then(|replicas| usize::try_from(replicas).ok()).unwrap_or_default();
+            self.template = template;
+        }
+    }
+
     /// Of what there was more than in another run.
     fn beyond(&self, other: &Self) -> Option<String> {
         let more = |(kind, now): (&String, &[usize; 2])| {
             let then = other.counts.get(kind).copied().unwrap_or_default();
+            let then = if kind == "Pod" { then.map(|pods| pods.max(other.replaced)) } else { then };
             let what = ["were made", "went"].into_iter().zip(now.iter().zip(&then)).find(|(_, (now, then))| now > then);
             what.map(|(what, (now, then))| format!("{now} objects of kind {kind} {what}, and {then} where nothing goes wrong"))
         };
