@@ -283,10 +283,10 @@ impl Both<'_> {
     fn body(&self, fields: &Value) -> Value {
         let key = self.key();
         let mut body = fields.clone();
-        body["apiVersion"] = key.api_version.into();
-        body["kind"] = key.kind.into();
-        body["metadata"]["name"] = key.name.into();
-        body["metadata"]["namespace"] = key.namespace.into();
+        body["apiVersion"] = key.api_version.clone().into();
+        body["kind"] = key.kind.clone().into();
+        body["metadata"]["name"] = key.name.clone().into();
+        body["metadata"]["namespace"] = key.namespace.clone().into();
         body
     }
 

@@ -2,11 +2,10 @@
 
 use std::{
     borrow::Cow,
-    hash::{BuildHasher, Hash},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use foldhash::quality::FixedState;
 use host::contract::{Argument, Rows, Statement, Value};
 
 use super::{Content, Dolt, SYSTEM, role::Called, select};
@@ -245,7 +244,9 @@ fn number(argument: &Argument) -> Option<u64> {
 
 /// A hash, in the length that Dolt's have.
 pub(crate) fn hash(of: impl Hash) -> String {
-    format!("{:032x}", FixedState::default().hash_one(of))
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    format!("{:032x}", hasher.finish())
 }
 
 /// The number of writes in the last commit. Every fourth write makes one; the others are in the working set only.

@@ -1,8 +1,10 @@
 //! StatefulSets with pods started in parallel: missing pods and claims are made, superfluous ones deleted, the status is kept.
 
-use std::{hash::BuildHasher, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
-use foldhash::quality::FixedState;
 use host::{cluster::Stored, gateway::ObjectKey};
 use serde_json::json;
 
@@ -128,5 +130,7 @@ impl World {
 
 /// The revision of the template that a StatefulSet has now, whether or not its controller has seen it.
 pub(crate) fn revision(set: &Stored) -> String {
-    format!("{:010x}", FixedState::default().hash_one(&set.body["spec"]["template"]) & 0xff_ffff_ffff)
+    let mut hasher = DefaultHasher::new();
+    set.body["spec"]["template"].hash(&mut hasher);
+    format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
 }
