@@ -261,6 +261,12 @@ pub(crate) fn remember(
     };
 
     status.caught_up_standbys.clone_from(&before.caught_up_standbys);
+    if let Some(chosen) = step.transition.as_ref().filter(|_| !step.behind.is_empty()) {
+        status.caught_up_standbys.retain(|name| !step.behind.iter().any(|ordinal| target.pod(*ordinal) == *name));
+        status.caught_up_standbys.push(target.pod(chosen.to));
+        status.caught_up_standbys.sort();
+        status.caught_up_standbys.dedup();
+    }
     status.databases.clone_from(&before.databases);
     let Leadership::One(leader) = leadership else { return };
     let Some(Ok(primary)) = observed.servers.get(leader) else { return };

@@ -30,6 +30,8 @@ pub(super) struct Elected {
     pub(super) ordinal: i32,
     /// All whose data it has been compared with, itself included.
     pub(super) among: Vec<i32>,
+    /// Those of them that have not the same.
+    pub(super) behind: Vec<i32>,
     /// For how long the lost primary or another standby should be waited for first, as nothing says that this one has as much as they have.
     patience: Option<Duration>,
     /// How long ago, by its own clock, one that may have more heard from the primary.
@@ -129,19 +131,22 @@ fn most_advanced(s: &Situation<'_>, lost: i32, proven: &[i32], followers: &[i32]
     let preferred = s.target.replication.pod_index;
     let mut candidates = [proven, followers].concat();
     candidates.sort_by_key(|ordinal| (followers.contains(ordinal), *ordinal != preferred, *ordinal));
-    let ordinal = match candidates.as_slice() {
-        [only] => *only,
-        _ => ahead_of_all(s, &candidates)?,
+    let (ordinal, behind) = match candidates.as_slice() {
+        [only] => (*only, Vec::new()),
+        _ => {
+            let contents = contents(s.world, s.target, &candidates)?;
+            let ordinal = ahead_of_all(s, &candidates, &contents)?;
+            (ordinal, candidates.iter().copied().filter(|other| contents.get(other) != contents.get(&ordinal)).collect())
+        }
     };
-    Ok(Elected { ordinal, among: candidates, patience: restart(s, lost), heard: None })
+    Ok(Elected { ordinal, among: candidates, behind, patience: restart(s, lost), heard: None })
 }
 
 /// The first candidate that nobody is ahead of.
-fn ahead_of_all(s: &Situation<'_>, candidates: &[i32]) -> Result<i32, String> {
-    let contents = contents(s.world, s.target, candidates)?;
+fn ahead_of_all(s: &Situation<'_>, candidates: &[i32], contents: &BTreeMap<i32, Content>) -> Result<i32, String> {
     let mut claims = Vec::new();
     for candidate in candidates {
-        if let Some(rivals) = rivals(s, *candidate, &contents)? {
+        if let Some(rivals) = rivals(s, *candidate, contents)? {
             claims.push(Claim { candidate: *candidate, rivals });
         }
     }

@@ -117,10 +117,8 @@ fn follow(s: &Situation<'_>, primary: i32, elected: &Elected) -> Step {
             },
             None => match last_look(s, primary, candidate) {
                 Look::Back => Step::wait(FAILOVER, format!("{name} has ended, and is back"), RETRY),
-                Look::Ended => take_over(s, primary, candidate, format!("{name} has ended{words}"), None),
-                Look::Unknown(pod) => {
-                    take_over(s, primary, candidate, format!("{name} has ended{words}, and cannot be reached"), Some(pod))
-                }
+                Look::Ended => take_over(s, primary, elected, format!("{name} has ended{words}"), None),
+                Look::Unknown(pod) => take_over(s, primary, elected, format!("{name} has ended{words}, and cannot be reached"), Some(pod)),
             },
         },
     }
@@ -212,14 +210,14 @@ fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
     if !s.target.replication.automatic_failover {
         return waiting(format!("primary {name} gives no answer: {MANUAL}"));
     }
-    let candidate = match elect(s, primary) {
-        Ok(elected) => elected.ordinal,
+    let elected = match elect(s, primary) {
+        Ok(elected) => elected,
         Err(why) => return waiting(format!("primary {name} gives no answer, and no other server can take its place: {why}")),
     };
-    match heard_of(s, &[candidate]).pop() {
+    match heard_of(s, &[elected.ordinal]).pop() {
         Some(Ok(Some(ago))) if ago < UNHEARD => {
             s.world.log(Level::Debug, "a standby hears from the silent primary", &[("milliseconds", ago.as_millis().to_string())]);
-            let candidate = s.pod_name(candidate);
+            let candidate = s.pod_name(elected.ordinal);
             return waiting(format!("primary {name} gives no answer here, but {candidate} still hears from it: it is not touched"));
         }
         Some(Err(why)) => return waiting(format!("primary {name} gives no answer, and {why}")),
@@ -229,11 +227,16 @@ fn silent(s: &Situation<'_>, primary: i32, why: &str) -> Step {
         return Step { silent_since: Some(since), ..step };
     }
     let pod = s.observed.pods.get(&primary).map(|pod| pod.header.clone());
-    take_over(s, primary, candidate, format!("{name} gave no answer for {} s", quiet.as_secs()), pod)
+    take_over(s, primary, &elected, format!("{name} gave no answer for {} s", quiet.as_secs()), pod)
+}
+
+/// Begins a failover to the one that has been elected.
+fn take_over(s: &Situation<'_>, primary: i32, elected: &Elected, why: String, fence: Option<Header>) -> Step {
+    Step { behind: elected.behind.clone(), ..begin(s, primary, elected.ordinal, why, fence) }
 }
 
 /// Begins a failover. A pod that still runs is fenced first.
-fn take_over(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence: Option<Header>) -> Step {
+fn begin(s: &Situation<'_>, primary: i32, candidate: i32, why: String, fence: Option<Header>) -> Step {
     let transition = Transition {
         reason: Reason::Failover,
         from: primary,
@@ -276,7 +279,7 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
         // It is gone, and with it whatever its server did.
         return match elect(s, transition.from) {
             Ok(elected) => match elected.wait(s, || transition.since) {
-                None => promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }),
+                None => Step { behind: elected.behind, ..promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }) },
                 Some(left) => {
                     let (name, successor) = (s.pod_name(transition.from), s.pod_name(elected.ordinal));
                     let step = wait(s, format!("{name} is gone, {}: it is waited for", doubtful(&successor)));
@@ -309,6 +312,7 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
                 );
                 let mut step = promote(s, Transition { to: elected.ordinal, fencing: None, ..transition });
                 step.events.push((Severity::Warning, "PrimaryFencedItself", FAILOVER, message));
+                step.behind = elected.behind;
                 return step;
             }
             Err(why) => format!("no other server can take its place: {why}"),
@@ -356,7 +360,7 @@ pub(super) fn asked_for(s: &Situation<'_>) -> Option<Step> {
         return None;
     }
     let why = format!("{pod} was chosen by annotation {}", names::ANNOTATION_PROMOTE);
-    Some(Step { is_failover: false, ..take_over(s, s.target.recorded_primary(), ordinal, why, None) })
+    Some(Step { is_failover: false, ..begin(s, s.target.recorded_primary(), ordinal, why, None) })
 }
 
 /// The primary is lost and nothing is done, for this reason; a person may decide otherwise.

@@ -41,7 +41,7 @@ pub(super) fn stepped_down(s: &Situation<'_>, transition: &Transition) -> Option
 /// The next step of a change whose former primary has not what it had.
 pub(super) fn without_measure(s: &Situation<'_>, transition: Transition) -> Step {
     match elect(s, transition.from) {
-        Ok(elected) => instead(s, Transition { fencing: None, ..transition }, elected.ordinal),
+        Ok(elected) => Step { behind: elected.behind, ..instead(s, Transition { fencing: None, ..transition }, elected.ordinal) },
         Err(_) => recovery::nobody(s, transition.from),
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Step {
     pub(crate) is_failover: bool,
     /// The pod of a server that was told to be primary, gives no answer, and is passed over: it goes before another one is promoted.
     pub(crate) passed_over: Option<Header>,
+    /// Servers that lack what the one has that is chosen: that they once had all data speaks for them no more, should that one be lost, too.
+    pub(crate) behind: Vec<i32>,
     /// Since when the primary gives no answer, or is gone.
     pub(crate) silent_since: Option<Timestamp>,
     /// When to look again, if sooner than usual.

@@ -149,9 +149,10 @@ impl World {
         let missing: Vec<u64> =
             self.missing_in(&has).map(|(write, _)| write).filter(|write| !self.oracle.excused.contains(write)).collect();
         // Nobody takes back a promotion that is on its way: what counts is who was within reach when it was sent.
-        let reach = REACH + self.leases.longest_way();
-        // A primary that is back just now sends what it has, to whomever.
-        let is_back = self.writable.iter().any(|(other, since)| other != pod && self.now - since < BACK);
+        let way = self.leases.longest_way();
+        let reach = REACH + way;
+        // A primary that is back since then sends what it has, to whomever.
+        let is_back = self.writable.iter().any(|(other, since)| other != pod && self.now - since < BACK + way);
         for write in missing {
             if is_back {
                 self.oracle.excused.insert(write);
