@@ -60,6 +60,8 @@ pub(crate) struct Oracle {
     churn: churn::Churn,
     /// Servers that have become primary, by epoch.
     promoted: BTreeMap<u64, String>,
+    /// When each of them last did.
+    promoted_at: BTreeMap<String, u64>,
     /// When servers lost their volumes.
     emptied: BTreeMap<String, u64>,
     /// Writes that are in what a replaced primary has kept.
@@ -130,6 +132,7 @@ impl World {
     /// A server has become primary: it must have all that any server has that could have been asked.
     pub(crate) fn on_promoted(&mut self, pod: &str, epoch: u64) {
         self.excuse_what_came_back(pod);
+        self.oracle.promoted_at.insert(pod.into(), self.now);
         if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
@@ -203,7 +206,9 @@ impl World {
         let alone = self.oracle.alone.get(pod).copied().unwrap_or_default();
         // What it was is on its volume: without that it begins as a primary that has just been made, and looks for somebody from then on.
         let anew = self.writable.get(pod).filter(|_| self.oracle.emptied.contains_key(pod)).copied().unwrap_or_default();
-        let cut_off = self.isolated.get(pod).filter(|_| !just_thawed).map(|since| alone.max(*since).max(anew));
+        // A standby that is cut off goes on, and looks for somebody when a word that was on its way makes a primary of it.
+        let led = self.oracle.promoted_at.get(pod).copied().unwrap_or_default();
+        let cut_off = self.isolated.get(pod).filter(|_| !just_thawed).map(|since| alone.max(*since).max(anew).max(led));
         if let Some(since) = cut_off.filter(|since| self.now - since > STOPPED && !self.is_unguarded(pod)) {
             let message = format!("{pod} acknowledged write {write}, {} ms after it was cut off", self.now - since);
             return self.violated("cut-off-stops", message);
