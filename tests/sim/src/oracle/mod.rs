@@ -310,7 +310,8 @@ impl World {
 
     /// Why a pod has no need to be deleted, if so: it runs what it should, a fault has not touched it, and it is no primary of the past.
     fn needless_restart(&self, pod: &ObjectKey) -> Option<String> {
-        let object = self.api.get(pod)?;
+        // One that is being deleted already is restarted by that.
+        let object = self.api.get(pod).filter(|pod| !pod.header.deleting)?;
         // One that was started between two changes of the configuration may know others than its revision says.
         let outdated = self.is_outdated(object)? || self.knows_others_than_configured(&pod.name);
         let out_of_reach = self.reachable.get(&pod.name).is_none_or(|since| self.now - since < REACH);
