@@ -26,8 +26,7 @@ pub struct Stored {
 impl Stored {
     /// Its name as a key.
     pub fn key(&self) -> ObjectKey {
-        let Header { api_version, kind, namespace, name, .. } = &self.header;
-        ObjectKey::new(api_version, kind, namespace, name)
+        ObjectKey::from(&self.header)
     }
 
     /// The place of this version among the object's versions. The API server's versions are numbers that grow.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     contract::{Effect, Next, ObjectRef, Outcome, Plan, Timestamp},
-    gateway::{Answer, Ending, Journal},
+    gateway::{Answer, Journal},
 };
 
 /// The window in which rounds are counted.
@@ -42,10 +42,7 @@ pub(super) struct Settled {
 impl Settled {
     /// What it found applied already, with the fingerprint of each.
     pub(super) fn applied(&self) -> impl Iterator<Item = (&ObjectRef, Option<u64>)> + Clone {
-        let effects = match &self.journal.ending {
-            Ending::Plan(plan) => plan.effects.as_slice(),
-            Ending::Failure(_) | Ending::Ended(_) => &[],
-        };
+        let effects = self.journal.plan().map_or(&[][..], |plan| &plan.effects);
         self.applied.iter().filter_map(|(at, fingerprint)| match effects.get(*at)? {
             Effect::Apply(application) => Some((&application.object, *fingerprint)),
             _ => None,
@@ -61,10 +58,7 @@ impl Settled {
 impl Memory {
     /// The last plan that passed the check.
     pub(super) fn passed(&self) -> Option<&Plan> {
-        match &self.passed.as_ref()?.ending {
-            Ending::Plan(plan) => Some(plan),
-            Ending::Failure(_) | Ending::Ended(_) => None,
-        }
+        self.passed.as_ref()?.plan()
     }
 
     /// Counts a round. Gives the time to wait where there have been too many in the last minute.

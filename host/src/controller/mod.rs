@@ -28,7 +28,7 @@ pub use self::{
 use crate::{
     cluster::Index,
     collections::Map,
-    contract::{Failure, Header, Kind, Plan, Request, Selection},
+    contract::{Failure, Kind, Plan, Request, Selection},
     gateway::{Listed, ObjectKey, SharedGateway, Subject},
     metrics::Metrics,
     module::Fared,
@@ -112,7 +112,7 @@ impl Controller {
         loop {
             match self.shared.world.select(&subject, &selection).await {
                 Ok(Listed { objects, next }) => {
-                    objects.iter().for_each(|object| self.wake(&key(&object.header), Wake::Change));
+                    objects.iter().for_each(|object| self.wake(&ObjectKey::from(&object.header), Wake::Change));
                     selection.page = next;
                 }
                 // Without a list there are no objects yet that anybody has decided about: they will come as changes.
@@ -163,9 +163,4 @@ pub async fn follow(mut ended: UnboundedReceiver<Subject>, controllers: HashMap<
     }
     // Without anybody who could start a task the host is shutting down.
     std::future::pending().await
-}
-
-fn key(header: &Header) -> ObjectKey {
-    let Header { api_version, kind, namespace, name, .. } = header;
-    ObjectKey::new(api_version, kind, namespace, name)
 }

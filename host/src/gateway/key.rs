@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::ObjectRef;
+use crate::contract::{Header, ObjectRef};
 
 /// The name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -54,6 +54,12 @@ impl From<ObjectKey> for Parts {
 impl From<&ObjectRef> for ObjectKey {
     fn from(r: &ObjectRef) -> Self {
         Self::new(&r.api_version, &r.kind, &r.namespace, &r.name)
+    }
+}
+
+impl From<&Header> for ObjectKey {
+    fn from(header: &Header) -> Self {
+        Self::new(&header.api_version, &header.kind, &header.namespace, &header.name)
     }
 }
 

@@ -90,6 +90,16 @@ pub struct Journal {
     pub ending: Ending,
 }
 
+impl Journal {
+    /// What was decided, if anything was.
+    pub fn plan(&self) -> Option<&Plan> {
+        match &self.ending {
+            Ending::Plan(plan) => Some(plan),
+            Ending::Failure(_) | Ending::Ended(_) => None,
+        }
+    }
+}
+
 /// A gateway that writes down what passes.
 pub struct Recorder {
     inner: SharedGateway,

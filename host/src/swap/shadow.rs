@@ -223,8 +223,7 @@ impl Trial<'_> {
     /// Both decisions about an object as it is now.
     async fn live(&self, object: Object, reach: &Reach) -> Comparison {
         let header = &object.header;
-        let key = ObjectKey::new(&header.api_version, &header.kind, &header.namespace, &header.name);
-        let subject = Subject { reconciler: self.slot.into(), uid: header.uid.clone(), object: key };
+        let subject = Subject { reconciler: self.slot.into(), uid: header.uid.clone(), object: header.into() };
         let granted: SharedGateway = Arc::new(Granted::new(self.stage.world.clone(), reach.clone()));
         let request = Request { object, settings: self.settings.settings.to_string(), last: None };
         let mut outcome = None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use host::{
     contract,
-    gateway::{Answers, Applied, Gateway, Listed, ObjectKey, Queries, Seen, Subject},
+    gateway::{Answers, Applied, Gateway, Listed, Queries, Seen, Subject},
 };
 use sdk::{World, testkit::Fixture};
 use serde::{Serialize, de::DeserializeOwned};
@@ -22,8 +22,7 @@ pub fn cross<A: Serialize, B: DeserializeOwned>(value: &A) -> B {
 /// The subject of a request.
 pub fn subject(reconciler: &str, request: &contract::Request) -> Subject {
     let header = &request.object.header;
-    let object = ObjectKey::new(&header.api_version, &header.kind, &header.namespace, &header.name);
-    Subject { reconciler: reconciler.into(), object, uid: header.uid.clone() }
+    Subject { reconciler: reconciler.into(), object: header.into(), uid: header.uid.clone() }
 }
 
 /// A fixture as the world of a component, each answer after a while.

@@ -3,10 +3,7 @@
 //! What servers and clients do among themselves is most of it, and no host hears of it by itself: it is kept apart. It knows nothing of what comes
 //! of an event.
 
-use crate::{
-    timeline::{Timeline, When},
-    world::Event,
-};
+use crate::{timeline::Timeline, world::Event};
 
 /// Events to come.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +26,7 @@ impl Agenda {
 
     /// When the next event is.
     pub(crate) fn next(&self) -> Option<u64> {
-        let first: Option<When> = [&self.news, &self.others].into_iter().filter_map(Timeline::first).min();
-        first.map(|(at, _)| at)
+        [&self.news, &self.others].into_iter().filter_map(Timeline::first).min().map(|(at, _)| at)
     }
 
     /// When the next event is of which the hosts may hear.

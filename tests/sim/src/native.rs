@@ -16,7 +16,7 @@ use futures::FutureExt;
 use host::{
     contract,
     controller::{Decide, Reconcile},
-    gateway::{Answers, Listed, Queries, Seen, SharedGateway, Subject},
+    gateway::{Answers, Listed, Queries, SharedGateway, Subject},
     runtime::CallError,
 };
 use sdk::{
@@ -61,8 +61,7 @@ fn named(ObjectRef { api_version, kind, namespace, name }: ObjectRef) -> contrac
 }
 
 /// An object on its way to a reconciler. There are many, so they are not written out for it as all else is.
-fn shown(seen: Seen) -> Object {
-    let contract::Object { header, body } = seen.into_inner();
+fn shown(contract::Object { header, body }: contract::Object) -> Object {
     let contract::Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels } = header;
     Object { header: Header { api_version, kind, namespace, name, uid, resource_version, generation, deleting, labels }, body }
 }
@@ -134,7 +133,7 @@ impl Decide for Native {
     ) -> Result<Result<contract::Plan, contract::Failure>, CallError> {
         self.sim.at_now().on_round(&subject.object, &self.digest);
         let contract::Request { object, settings, last } = request;
-        let request = Request { object: shown(object.clone().into()), settings: settings.clone(), last: cross(last) };
+        let request = Request { object: shown(object.clone()), settings: settings.clone(), last: cross(last) };
         let mut call = Call::begin(self.function, request, subject.clone(), gateway.clone());
         let mut answers = Answers::from(Vec::new());
         loop {
@@ -218,12 +217,12 @@ impl World for Inside<'_> {
     fn get(&self, object: &ObjectRef, fields: &[&str]) -> Result<Option<Object>, ReadError> {
         let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
         let answer = self.gateway.get(&self.subject, &named(object.clone()), &fields).now_or_never().expect(AT_ONCE);
-        answer.map(|found| found.map(shown)).map_err(|error| cross(&error))
+        answer.map(|found| found.map(|seen| shown(seen.into_inner()))).map_err(|error| cross(&error))
     }
 
     fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
         let answer = self.gateway.select(&self.subject, &cross(selection)).now_or_never().expect(AT_ONCE);
-        let page = |Listed { objects, next }| Page { objects: objects.into_iter().map(shown).collect(), next };
+        let page = |Listed { objects, next }| Page { objects: objects.into_iter().map(|seen| shown(seen.into_inner())).collect(), next };
         answer.map(page).map_err(|error| cross(&error))
     }
 

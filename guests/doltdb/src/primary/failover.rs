@@ -279,7 +279,7 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
         // It is gone, and with it whatever its server did.
         return match elect(s, transition.from) {
             Ok(elected) => match elected.wait(s, || transition.since) {
-                None => Step { behind: elected.behind, ..promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }) },
+                None => promote_elected(s, elected, transition),
                 Some(left) => {
                     let (name, successor) = (s.pod_name(transition.from), s.pod_name(elected.ordinal));
                     let step = wait(s, format!("{name} is gone, {}: it is waited for", doubtful(&successor)));
@@ -310,9 +310,8 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
                      from it for {} s: it counts as stopped",
                     FENCE_PATIENCE.as_secs()
                 );
-                let mut step = promote(s, Transition { to: elected.ordinal, fencing: None, ..transition });
+                let mut step = promote_elected(s, elected, transition);
                 step.events.push((Severity::Warning, "PrimaryFencedItself", FAILOVER, message));
-                step.behind = elected.behind;
                 return step;
             }
             Err(why) => format!("no other server can take its place: {why}"),
@@ -325,6 +324,11 @@ fn fencing(s: &Situation<'_>, transition: Transition) -> Step {
         s.target.namespace()
     );
     Step { transition: Some(transition), ..wait(s, message) }
+}
+
+/// A failover goes on with whoever is elected now, since nobody has to be taken away any more.
+fn promote_elected(s: &Situation<'_>, elected: Elected, transition: Transition) -> Step {
+    Step { behind: elected.behind, ..promote(s, Transition { to: elected.ordinal, fencing: None, ..transition }) }
 }
 
 /// Whether the server of a pod that does not go has certainly ended itself, and after how many seconds it does.

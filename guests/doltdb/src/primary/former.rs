@@ -6,9 +6,9 @@ use dolt::{Report, Role};
 
 use super::{
     Reason, Situation, Step, Transition,
-    content::{contents, databases_of},
+    content::databases_of,
     election::elect,
-    recovery::{self, ALL_COMMITS, covering},
+    recovery,
     switchover::{QUICKLY, SWITCH, after_step_down, instead},
 };
 use crate::build::BOOTSTRAP_EPOCH;
@@ -64,18 +64,4 @@ pub(super) fn counts(s: &Situation<'_>, ordinal: i32, report: Report) -> Result<
     }
     let has = databases_of(s.world, s.target, ordinal)?;
     Ok(recorded.iter().any(|database| has.contains(database)))
-}
-
-/// Whether it has all commits of the others that answer. One that has lost its volume has not, whoever has made its databases anew, and whoever has
-/// told it of a later epoch since.
-///
-/// # Errors
-/// Why what they have is not known.
-pub(super) fn has_all_commits(s: &Situation<'_>, ordinal: i32) -> Result<bool, String> {
-    let answering: Vec<i32> = s.ordinals().into_iter().filter(|ordinal| s.server(*ordinal).is_some()).collect();
-    if answering == [ordinal] {
-        return Ok(true);
-    }
-    let contents = contents(s.world, s.target, &answering)?;
-    Ok(covering(s, &contents, &[ordinal], &ALL_COMMITS).is_ok())
 }

@@ -12,7 +12,7 @@ use super::{
     Reason, Situation, Step, Transition,
     content::{Content, Standing, contents, standing},
     failover,
-    former::{counts, has_all_commits},
+    former::counts,
     switchover::{SWITCH, promote},
 };
 use crate::build::BOOTSTRAP_EPOCH;
@@ -104,6 +104,20 @@ fn is_what_it_was(s: &Situation<'_>, ordinal: i32) -> bool {
         && (led_later || has_all_commits(s, ordinal).unwrap_or_default())
 }
 
+/// Whether it has all commits of the others that answer. One that has lost its volume has not, whoever has made its databases anew, and whoever has
+/// told it of a later epoch since.
+///
+/// # Errors
+/// Why what they have is not known.
+pub(super) fn has_all_commits(s: &Situation<'_>, ordinal: i32) -> Result<bool, String> {
+    let answering: Vec<i32> = s.ordinals().into_iter().filter(|ordinal| s.server(*ordinal).is_some()).collect();
+    if answering == [ordinal] {
+        return Ok(true);
+    }
+    let contents = contents(s.world, s.target, &answering)?;
+    Ok(covering(s, &contents, &[ordinal], &ALL_COMMITS).is_ok())
+}
+
 /// The primary goes on, above every epoch that another was told: so the others have heard of a later one, and nobody becomes primary with it.
 pub(super) fn surpassed(s: &Situation<'_>, leader: i32) -> Step {
     let message = format!("{} stays primary, with a later epoch than any that another was told to be primary with", s.pod_name(leader));
@@ -137,10 +151,10 @@ pub(super) fn recovery(s: &Situation<'_>, from: i32, to: i32) -> Transition {
 /// How a server stands to one of whose data it has everything.
 const EVERYTHING: [Standing; 2] = [Standing::Same, Standing::Ahead];
 /// How a server stands to one of whose data it has all that is in a commit.
-pub(super) const ALL_COMMITS: [Standing; 3] = [Standing::Same, Standing::Ahead, Standing::Unclear];
+const ALL_COMMITS: [Standing; 3] = [Standing::Same, Standing::Ahead, Standing::Unclear];
 
 /// The first of the candidates that stands so to each other server.
-pub(super) fn covering(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, candidates: &[i32], so: &[Standing]) -> Result<i32, String> {
+fn covering(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, candidates: &[i32], so: &[Standing]) -> Result<i32, String> {
     for candidate in candidates {
         let Some(data) = contents.get(candidate) else { continue };
         let mut covers = true;

@@ -14,8 +14,9 @@ use sdk::{Header, Severity, Verdict};
 use super::{
     Act, Reason, Situation, Step, Transition,
     content::same,
-    former::{has_all_commits, without_measure},
-    recovery, replication_on,
+    former::without_measure,
+    recovery::{self, has_all_commits},
+    replication_on,
 };
 use crate::{server::Progress, update};
 
