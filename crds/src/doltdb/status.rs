@@ -44,6 +44,9 @@ pub struct DoltDBStatus {
     /// Standbys that had all but the very last data of the primary when it was last asked. Only these may take over without it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caught_up_standbys: Vec<String>,
+    /// The volume (`server_uuid`) of each server when it last led, or had the primary's data, by its pod: on another one it has lost them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, String>,
     /// Databases of the primary when it was last asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub databases: Vec<String>,

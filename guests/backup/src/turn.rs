@@ -25,6 +25,15 @@ struct Metadata {
 #[serde(default)]
 struct Status {
     phase: Option<BackupPhase>,
+    databases: Vec<Copied>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Copied {
+    name: String,
+    destination: String,
+    started_at: Option<String>,
 }
 
 impl Body {
@@ -34,6 +43,17 @@ impl Body {
 
     fn ended(&self) -> bool {
         matches!(self.status.phase, Some(BackupPhase::Completed | BackupPhase::Failed))
+    }
+
+    /// The databases that are or may be at this destination, where one of this name would be. One that failed has what it began to copy.
+    fn at(&self, destination: &str, name: &str) -> Vec<String> {
+        if self.status.phase == Some(BackupPhase::Failed) {
+            let begun = self.status.databases.iter().filter(|copied| copied.started_at.is_some() && copied.destination == destination);
+            return begun.map(|copied| copied.name.clone()).collect();
+        }
+        let Self { spec, .. } = self;
+        let databases = if spec.databases.is_empty() { vec![name.to_owned()] } else { spec.databases.clone() };
+        databases.into_iter().filter(|theirs| dolt::destination(&spec.storage, &spec.databases, theirs) == destination).collect()
     }
 }
 
@@ -47,7 +67,16 @@ pub(crate) struct Others<'a> {
 
 impl<'a> Others<'a> {
     pub(crate) fn of(world: &dyn World, target: &'a Typed<DoltDB>, header: &'a Header, backup: &'a Backup) -> Result<Self, Failure> {
-        let fields = ["/metadata/creationTimestamp", "/spec/doltDBRef", "/spec/storage", "/spec/databases", "/status/phase"];
+        let fields = [
+            "/metadata/creationTimestamp",
+            "/spec/doltDBRef",
+            "/spec/storage",
+            "/spec/databases",
+            "/status/phase",
+            "/status/databases/name",
+            "/status/databases/destination",
+            "/status/databases/startedAt",
+        ];
         let mut others = claims::<Body>(world, target, Backup::KIND, |backups| backups.fields(&fields))?;
         others.retain(|other| other.header.uid != header.uid && !other.header.deleting);
         Ok(Self { target, header, backup, others })
@@ -78,18 +107,13 @@ impl<'a> Others<'a> {
             return None;
         }
         let own = destination(&spec.storage, &spec.databases, database);
-        let older = self.others.iter().filter(|other| self.is_older(other) && other.body.status.phase != Some(BackupPhase::Failed));
-        older.filter(|other| other.body.spec.storage.local.is_none()).find_map(|other| {
-            let of = &other.body.spec;
+        let mut older = self.others.iter().filter(|other| self.is_older(other) && other.body.spec.storage.local.is_none());
+        older.find_map(|other| {
             let same_server = self.is_about_it(other);
-            let all = [database.to_owned()];
-            let databases = if of.databases.is_empty() { &all } else { of.databases.as_slice() };
-            let theirs = databases
-                .iter()
-                .find(|theirs| !(same_server && *theirs == database) && destination(&of.storage, &of.databases, theirs) == own)?;
+            let theirs = other.body.at(&own, database).into_iter().find(|theirs| !(same_server && theirs == database))?;
             Some(format!(
                 "database \"{theirs}\" of DoltDB \"{}\" (Backup \"{}\")",
-                of.dolt_db_ref.name,
+                other.body.spec.dolt_db_ref.name,
                 name_for(&self.header.namespace, &other.header)
             ))
         })

@@ -10,6 +10,7 @@ mod observe;
 mod password;
 mod pod;
 mod primary;
+mod proof;
 mod restore;
 mod roles;
 mod server;
@@ -29,6 +30,7 @@ use crate::{
     observe::Observed,
     password::Change,
     primary::{Act, Situation, Step},
+    proof::Proof,
     roles::{Leadership, highest_epoch, leadership},
     target::Target,
     update::{Replacement, replacement},
@@ -102,7 +104,7 @@ impl Reconciler for DoltDBReconciler {
         let gate = gate(&target, &observed);
         let mut leadership = leadership(&target, &observed);
         let forgetful = primary::forgetful(world, &target, &mut observed, &mut leadership);
-        let emptied = if forgetful.is_none() { primary::emptied(world, &target, &observed, &leadership) } else { None };
+        let emptied = if forgetful.is_none() { primary::emptied(&target, &observed, &leadership) } else { None };
         if forgetful.is_some() || emptied.is_some() {
             leadership = Leadership::Nobody;
         }
@@ -124,6 +126,7 @@ impl Reconciler for DoltDBReconciler {
         let calm = settled && matches!(replacement, Replacement::None) && gate == Gate::Open && is_calm(&target, &observed);
         let growth = growth(&target, &observed, calm);
 
+        let proof = Proof::of(world, &target, &observed, &leadership, &step);
         let mut plan = Plan::new();
         let decision = Decision {
             target: &target,
@@ -131,6 +134,7 @@ impl Reconciler for DoltDBReconciler {
             gate: &gate,
             leadership: &leadership,
             step: &step,
+            proof: &proof,
             replacement: &replacement,
             password: password.as_ref(),
             kept,
@@ -153,7 +157,8 @@ impl Reconciler for DoltDBReconciler {
             }
             None => build::children(&target, &observed, &gate, &leadership, settled, &servers, &mut plan),
         }
-        roles::label(&target, &observed, &leadership, step.reserved(), step.others_are_empty(), &mut plan);
+        let without_data = |ordinal: i32| step.others_are_empty() || proof.bereft.contains_key(&ordinal);
+        roles::label(&target, &observed, &leadership, step.reserved(), without_data, &mut plan);
         if let Replacement::Now(pod) = &replacement {
             plan.event(Severity::Normal, "ReplacingPod", "Update", format!("Replacing pod '{}', which is of an older revision", pod.name));
             plan.delete(pod);
@@ -203,6 +208,7 @@ struct Decision<'a> {
     gate: &'a Gate,
     leadership: &'a Leadership,
     step: &'a Step,
+    proof: &'a Proof,
     replacement: &'a Replacement,
     password: Option<&'a Change>,
     kept: Vec<crds::KeptData>,
@@ -212,8 +218,8 @@ struct Decision<'a> {
 impl Decision<'_> {
     /// Status and events.
     fn tell(&self, world: &dyn World, request: &Request, plan: &mut Plan) -> Result<(), Failure> {
-        let Decision { target, observed, gate, leadership, step, replacement, password, kept, growth } = self;
-        let roles = status::roles_ready(target, observed, leadership, step);
+        let Decision { target, observed, gate, leadership, step, proof, replacement, password, kept, growth } = self;
+        let roles = status::roles_ready(target, observed, leadership, step, proof);
         let leader = match leadership {
             Leadership::One(leader) => Some(*leader),
             _ => None,
@@ -266,7 +272,7 @@ impl Decision<'_> {
         status.listener_tls = listener::status(target, &observed.pods, leader.unwrap_or_else(|| target.recorded_primary()));
         let leads_at = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok()).map_or(epoch, |server| server.report.epoch);
         changes::count(world, &mut status, target, leader, leads_at);
-        status::remember(world, &mut status, target, observed, leadership, step);
+        status::remember(world, &mut status, target, observed, leadership, step, proof);
         status.conditions = dolt::said(conditions);
         plan.status(Written(serde_json::to_string(&status).map_err(|error| status::unwritable(&error))?));
         Ok(())

@@ -91,8 +91,15 @@ pub(crate) fn label_primary(target: &Target, observed: &Observed, leadership: &L
 /// A pod whose server can't be asked keeps its label, unless it is called primary, and another one is or was told to be. Between two primaries
 /// of one epoch nobody can choose from here: all labels stay.
 /// A standby that is `reserved` to become primary serves no readers any more.
-/// Before the server that was alone is their primary, the others have no data for readers: `empty` says so.
-pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadership, reserved: Option<i32>, empty: bool, plan: &mut Plan) {
+/// So does one that has no data for readers, `without_data`: before the server that was alone is their primary, the others have none.
+pub(crate) fn label(
+    target: &Target,
+    observed: &Observed,
+    leadership: &Leadership,
+    reserved: Option<i32>,
+    without_data: impl Fn(i32) -> bool,
+    plan: &mut Plan,
+) {
     if !observed.is_as_specified(target) || matches!(leadership, Leadership::Several { .. }) {
         return;
     }
@@ -101,7 +108,7 @@ pub(crate) fn label(target: &Target, observed: &Observed, leadership: &Leadershi
     {
         let is = pod.header.label(LABEL_CLUSTER_ROLE);
         let should = if target.replication.enabled { role_label(target, observed, leadership, *ordinal, is) } else { None };
-        let should = should.filter(|role| (reserved != Some(*ordinal) && !empty) || *role != ROLE_STANDBY);
+        let should = should.filter(|role| (reserved != Some(*ordinal) && !without_data(*ordinal)) || *role != ROLE_STANDBY);
         if is != should && !pod.header.deleting {
             plan.label(&pod.header, &[(LABEL_CLUSTER_ROLE, should)]);
         }

@@ -22,6 +22,8 @@ const LAG_LIMIT: u64 = 1_000;
 pub(crate) struct Server {
     /// Its role.
     pub(crate) report: Report,
+    /// Which volume it is on, if it says so: its `server_uuid`, which it makes up on an empty one and keeps there.
+    pub(crate) volume: Option<String>,
     /// How far its standbys follow; on a standby, how far they would. Empty as long as there is no database.
     pub(crate) following: Vec<Following>,
 }
@@ -93,22 +95,22 @@ impl Server {
         self.following.iter().map(|f| f.pod.as_str()).collect()
     }
 
-    /// That it is what it was, and has as many databases: of two servers with the same role and epoch one may have lost its volume. With the time of
-    /// its last sign from a primary ([`last_sign`]), also that there has been none since.
+    /// Whether the server in this pod is on another volume than when it last led, or had the primary's data: it has lost them.
+    pub(crate) fn has_lost_its_volume(&self, target: &Target, pod: &str) -> bool {
+        target.status.volumes.get(pod).is_some_and(|remembered| self.volume.as_ref() != Some(remembered))
+    }
+
+    /// That it is what it was, and on the same volume. With the time of its last sign from a primary ([`last_sign`]), also that there has been none
+    /// since.
     pub(crate) fn guard(&self, last_sign: Option<u64>) -> Guard {
         let role = match self.report.role {
             Role::Primary => "primary",
             Role::Standby => "standby",
             Role::Broken => "detected_broken_config",
         };
-        let databases = u64::try_from(self.databases().len()).unwrap_or(u64::MAX);
-        let mut expected = vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), Value::Unsigned(databases)];
-        let mut statement = sql!(
-            "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)",
-            ident("database"),
-            ident("dolt_cluster"),
-            ident("dolt_cluster_status")
-        );
+        let volume = self.volume.clone().map_or(Value::Null, Value::Text);
+        let mut expected = vec![Value::Text(role.to_owned()), Value::Unsigned(self.report.epoch), volume];
+        let mut statement = standing_statement();
         if let Some(time) = last_sign {
             let asked = self::last_sign();
             statement.text = format!("{}, ({})", statement.text, asked.text);
@@ -177,8 +179,15 @@ pub(crate) fn servers(world: &dyn World, target: &Target, pods: &Pods, previous:
 
 /// A server without a cluster configuration is only asked whether it lets somebody in.
 fn question(target: &Target, endpoint: Endpoint) -> Query {
-    let statements = if target.replication.enabled { vec![role_statement(), following_statement()] } else { vec![sql!("SELECT 1")] };
+    let statements = if target.replication.enabled { vec![standing_statement(), following_statement()] } else { vec![sql!("SELECT 1")] };
     Query { endpoint, database: None, statements, deadline: ROLE_DEADLINE, max_rows: 1_000 }
+}
+
+/// Its role and epoch, as [`role_statement`] asks for them, and its volume.
+pub(crate) fn standing_statement() -> Statement {
+    let mut statement = role_statement();
+    statement.text.push_str(", @@global.server_uuid");
+    statement
 }
 
 fn following_statement() -> Statement {
@@ -204,15 +213,19 @@ pub(crate) fn last_sign() -> Statement {
 fn server(target: &Target, answer: &Result<Vec<Rows>, SqlError>) -> Result<Server, String> {
     if !target.replication.enabled {
         let report = Report { role: Role::Broken, epoch: 0 };
-        return answer.as_ref().map(|_| Server { report, following: Vec::new() }).map_err(|error| error.message.clone());
+        return answer.as_ref().map(|_| Server { report, volume: None, following: Vec::new() }).map_err(|error| error.message.clone());
     }
     let report = Report::of(answer)?;
-    let rows = answer.as_ref().ok().and_then(|results| results.get(1));
-    let following = match rows {
+    let rows = |result: usize| answer.as_ref().ok().and_then(|results| results.get(result));
+    let volume = match rows(0).map(|rows| rows.cell(0, 2)) {
+        Some(cell) => cell.map_err(|error| error.to_string())?.and_then(|cell| cell.text().ok()).map(ToOwned::to_owned),
+        None => None,
+    };
+    let following = match rows(1) {
         Some(rows) => (0..rows.rows.len()).map(|row| following(rows, row)).collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
-    Ok(Server { report, following })
+    Ok(Server { report, volume, following })
 }
 
 fn following(rows: &Rows, row: usize) -> Result<Following, String> {
@@ -246,7 +259,7 @@ mod tests {
                 error: error.map(ToOwned::to_owned),
             })
             .collect();
-        Server { report: Report { role: Role::Primary, epoch: 1 }, following }
+        Server { report: Report { role: Role::Primary, epoch: 1 }, volume: None, following }
     }
 
     #[rstest]

@@ -10,9 +10,9 @@ use crate::{
     changes,
     form::{FIRST, Form},
     observe::{Observed, StatefulSet},
-    primary::{COUNTED, Reason, Step, Transition, content::same},
+    primary::{COUNTED, Reason, Step, Transition},
+    proof::Proof,
     roles::{Leadership, knows},
-    server::Progress,
     target::Target,
     update::Replacement,
     volumes::Growth,
@@ -124,7 +124,13 @@ fn pods_ready(target: &Target, observed: &Observed, stateful_set: &StatefulSet, 
 }
 
 /// Whether there is exactly one primary and each other server follows it, at its epoch.
-pub(crate) fn roles_ready(target: &Target, observed: &Observed, leadership: &Leadership, step: &Step) -> Result<(), Obstacle> {
+pub(crate) fn roles_ready(
+    target: &Target,
+    observed: &Observed,
+    leadership: &Leadership,
+    step: &Step,
+    proof: &Proof,
+) -> Result<(), Obstacle> {
     if !target.replication.enabled {
         return Ok(());
     }
@@ -161,7 +167,10 @@ pub(crate) fn roles_ready(target: &Target, observed: &Observed, leadership: &Lea
             Some(Ok(_)) if !knows(target, observed, leader, ordinal) => {
                 format!("gets nothing from the primary {}, which knows it only after a restart", target.pod(leader))
             }
-            Some(Ok(_)) => continue,
+            Some(Ok(_)) => match proof.bereft.get(&ordinal) {
+                Some(lost) => format!("has lost its volume, and gets each database back with the next write to it: {}", lost.join(", ")),
+                None => continue,
+            },
         };
         return Err(Obstacle::new("WaitingForStandby", format!("standby {pod} {why}")));
     }
@@ -229,6 +238,7 @@ pub(crate) fn remember(
     observed: &Observed,
     leadership: &Leadership,
     step: &Step,
+    proof: &Proof,
 ) {
     if !target.replication.enabled {
         return;
@@ -260,34 +270,11 @@ pub(crate) fn remember(
         _ => before.requested_primary_pod_index,
     };
 
-    status.caught_up_standbys.clone_from(&before.caught_up_standbys);
-    if let Some(chosen) = step.transition.as_ref().filter(|_| !step.behind.is_empty()) {
-        status.caught_up_standbys.retain(|name| !step.behind.iter().any(|ordinal| target.pod(*ordinal) == *name));
-        status.caught_up_standbys.push(target.pod(chosen.to));
-        status.caught_up_standbys.sort();
-        status.caught_up_standbys.dedup();
-    }
+    status.caught_up_standbys.clone_from(&proof.caught_up);
+    status.volumes.clone_from(&proof.volumes);
     status.databases.clone_from(&before.databases);
     let Leadership::One(leader) = leadership else { return };
     let Some(Ok(primary)) = observed.servers.get(leader) else { return };
-    let follows = |ordinal: &i32| {
-        let name = target.pod(*ordinal);
-        let answers = match observed.servers.get(ordinal) {
-            Some(Ok(server)) if server.report.role != Role::Standby || server.report.epoch != primary.report.epoch => return false,
-            Some(Ok(_)) => true,
-            Some(Err(_)) | None => false,
-        };
-        primary.knows(&name)
-            && match primary.progress_of(&name) {
-                // One that can't be asked itself is what it was, as long as the primary does not say otherwise.
-                Progress::CaughtUp => answers || before.caught_up_standbys.contains(&name),
-                Progress::Behind(_) => false,
-                // What it had of the primary before says nothing of this one.
-                Progress::Unknown => answers && same(world, target, *leader, *ordinal).unwrap_or(false),
-            }
-    };
-    let standbys = observed.pods.keys().filter(|ordinal| *ordinal != leader && follows(ordinal));
-    status.caught_up_standbys = standbys.map(|ordinal| target.pod(*ordinal)).collect();
     status.databases = primary.databases().into_iter().map(ToOwned::to_owned).collect();
     let others: Vec<String> = observed.pods.keys().filter(|ordinal| *ordinal != leader).map(|ordinal| target.pod(*ordinal)).collect();
     status.replication_lag = changes::lags(primary, &others);

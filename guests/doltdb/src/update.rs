@@ -223,8 +223,12 @@ fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result
             continue;
         }
         let follows = observed.servers.get(&ordinal).and_then(|server| server.as_ref().ok());
-        if !follows.is_some_and(|server| server.report.role == Role::Standby && server.report.epoch == primary.report.epoch) {
+        let Some(standby) = follows.filter(|server| server.report.role == Role::Standby && server.report.epoch == primary.report.epoch)
+        else {
             return Err(format!("{name} does not follow {}", target.pod(leader)));
+        };
+        if standby.has_lost_its_volume(target, &name) {
+            return Err(format!("{name} has lost its volume, and gets each database back with the next write to it"));
         }
         if let Progress::Behind(why) = primary.progress_of(&name) {
             return Err(format!("on {name} {why}"));

@@ -76,6 +76,20 @@ impl Server {
         }
     }
 
+    /// Ends the process and takes all data away.
+    ///
+    /// # Panics
+    /// When they cannot be taken away.
+    pub fn lose_data(&mut self) {
+        self.stop();
+        for entry in fs::read_dir(self.folder.path()).expect("the folder is readable") {
+            let path = entry.expect("the folder is readable").path();
+            if path.is_dir() {
+                fs::remove_dir_all(path).expect("the folder is writable");
+            }
+        }
+    }
+
     /// Takes a server of the cluster out of the configuration with which it starts the next time.
     ///
     /// # Panics

@@ -15,9 +15,6 @@ use sql_tests::{Cluster, sql, val};
 /// How long real servers may take until they are where the model is.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// A server's role, its epoch, and of how many databases it would send.
-const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)";
-
 /// A step of a script. The first number is a server.
 #[derive(Debug, Clone, Copy)]
 enum Op {
@@ -37,6 +34,8 @@ enum Op {
     /// What is in that folder, and has been written to the database.
     Copied(usize, &'static str),
     Stop(usize),
+    /// The same, and all that it had is gone.
+    LoseData(usize),
     Start(usize),
     /// The configuration, with which it starts the next time, does not name the other one.
     Forget(usize, usize),
@@ -322,8 +321,6 @@ use Op::*;
 #[case::databases_come_and_go_with_their_ignore_patterns(&["primary", "standby"], &[
     Say(0, "", "CREATE DATABASE IF NOT EXISTS ??", &["`shop"]), Say(0, "", "CREATE DATABASE IF NOT EXISTS ??", &["`shop"]),
     Say(1, "", "CREATE DATABASE IF NOT EXISTS ??", &["`other"]),
-    Say(0, "", STANDING, &["`database", "`dolt_cluster", "`dolt_cluster_status"]),
-    Hear(1, "", STANDING, &["`database", "`dolt_cluster", "`dolt_cluster_status"]),
     Say(0, "", "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata WHERE schema_name = ?", &["shop"]),
     Say(0, "shop", "INSERT INTO dolt_ignore (pattern, ignored) VALUES (?, ?) ON DUPLICATE KEY UPDATE ignored = ?", &["t%", "true", "true"]),
     Say(0, "shop", "SELECT table_name, staged FROM dolt_status", &[]), Say(0, "shop", "CALL DOLT_ADD(?)", &["dolt_ignore"]),
@@ -340,6 +337,13 @@ use Op::*;
     Say(0, "", "CALL dolt_backup(?, ?)", &["sync-url", "file:///db/.backups/x"]), Write(0, 1), Write(0, 2), Copy(0, "app"), Write(0, 3),
     Copied(0, "app"), Copy(0, "app"), Copied(0, "app"), Settle, Copy(1, "app"), Assume(1, "primary", 2), Settle, Write(1, 4),
     Copied(1, "app"), Copy(1, "app"), Copied(1, "app"),
+])]
+#[case::a_standby_that_lost_its_data_has_an_empty_database_until_there_is_something_new(&["primary", "standby"], &[
+    Write(0, 1), Write(0, 2), Settle, LoseData(1), Start(1),
+    Hear(1, "", "SELECT schema_name FROM information_schema.schemata ORDER BY schema_name", &[]), Settle,
+    Hear(0, "", "SELECT ??, standby_remote, replication_lag_millis FROM ??.?? ORDER BY ??",
+        &["`database", "`dolt_cluster", "`dolt_cluster_status", "`database"]),
+    Settle, Write(0, 3), Settle,
 ])]
 #[tokio::test]
 async fn the_model_answers_as_dolt_does(#[case] roles: &[&str], #[case] script: &[Op]) {
@@ -436,6 +440,12 @@ async fn both(model: &mut Model, cluster: &mut Cluster, op: Op) -> (Option<Came>
             cluster.servers[n].stop();
             (None, None)
         }
+        LoseData(n) => {
+            model.dolt.stop(&format!("s{n}"));
+            model.dolt.wipe(&format!("v{n}"));
+            cluster.servers[n].lose_data();
+            (None, None)
+        }
         Start(n) => {
             model.up(n);
             cluster.servers[n].up().await;
@@ -512,4 +522,19 @@ async fn a_standby_says_how_long_ago_it_heard_from_its_primary() {
         assert!(Instant::now() < until, "the standby does not hear from a primary that is back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// By which the reconciler knows that a server has lost its volume.
+#[tokio::test]
+async fn a_server_keeps_its_uuid_as_long_as_its_volume() {
+    let mut cluster = Cluster::start(&["primary", "standby"]).await;
+    let uuid = async |cluster: &Cluster| from_value::<String>(cluster.ask(0, "SELECT @@global.server_uuid").await.unwrap()[0][0].clone());
+    let first = uuid(&cluster).await;
+    cluster.ask(0, "CALL DOLT_ASSUME_CLUSTER_ROLE('primary', 2)").await.unwrap();
+    cluster.servers[0].stop();
+    cluster.servers[0].up().await;
+    assert_eq!(uuid(&cluster).await, first);
+    cluster.servers[0].lose_data();
+    cluster.servers[0].up().await;
+    assert_ne!(uuid(&cluster).await, first);
 }

@@ -90,6 +90,31 @@ pub(crate) fn same(world: &dyn World, target: &Target, one: i32, other: i32) -> 
     Ok(contents.get(&one) == contents.get(&other))
 }
 
+/// The databases of one server of which another has none, or something else: commits that the one has not. Data that were made anew, under whatever
+/// name, are such.
+///
+/// # Errors
+/// Which server did not tell, and why.
+pub(crate) fn lost(world: &dyn World, target: &Target, one: i32, other: i32) -> Result<Vec<String>, String> {
+    let contents = contents(world, target, &[one, other])?;
+    let alone = |ordinal: i32, database: &String| -> Content {
+        contents
+            .get(&ordinal)
+            .and_then(|content| content.get_key_value(database))
+            .into_iter()
+            .map(|(name, heads)| (name.clone(), heads.clone()))
+            .collect()
+    };
+    let mut lost = Vec::new();
+    for database in contents.get(&one).into_iter().flat_map(BTreeMap::keys) {
+        let (ours, theirs) = (alone(one, database), alone(other, database));
+        if theirs.is_empty() || standing(world, target, (one, &ours), (other, &theirs))? == Standing::Lacks {
+            lost.push(database.clone());
+        }
+    }
+    Ok(lost)
+}
+
 /// The databases of which two servers have the same commits, and other changes that are in no commit yet.
 pub(crate) fn unclear(one: &Content, other: &Content) -> Vec<String> {
     let differ = |database: &String, ours: &Heads| {

@@ -116,6 +116,9 @@ fn proof(s: &Situation<'_>, lost: i32, ordinal: i32) -> Result<(), String> {
     if s.observed.pods.get(&ordinal).is_some_and(|pod| pod.header.deleting) {
         return Err(format!("{name} is being deleted"));
     }
+    if s.has_lost_its_volume(ordinal) {
+        return Err(format!("{name} has lost its volume, and was not seen to have got back what {} had", s.pod_name(lost)));
+    }
     if !s.had_all_data(ordinal) {
         return Err(format!("{name} had not all data when {} was last asked", s.pod_name(lost)));
     }

@@ -1,40 +1,36 @@
 //! Whether the primary has lost its volume. A server that starts on an empty one is the primary of a new cluster, of the first epoch; where the
-//! cluster has never had another primary, it has the same role and epoch as before. Its databases tell it: the others still have them, until
-//! somebody makes one of the same name on it.
-//!
-//! It knows nothing of volumes.
+//! cluster has never had another primary, it has the same role and epoch as before. Its volume tells it.
 
-use std::time::Duration;
+use crds::names;
+use sdk::Severity;
 
-use dolt::Role;
+use super::{Situation, Step, failover::leaderless};
+use crate::{build::BOOTSTRAP_EPOCH, observe::Observed, roles::Leadership, server::Server, target::Target};
 
-use super::{Situation, Step, content::databases_of, failover::leaderless};
-use crate::{build::BOOTSTRAP_EPOCH, observe::Observed, roles::Leadership, target::Target};
-
-/// How long a standby may have a database that was dropped on the primary.
-const DROPPED: Duration = Duration::from_secs(2);
-/// How often it is looked at until then.
-const RETRY: Duration = Duration::from_millis(500);
-
-/// The primary that has none of the databases that it had, where a standby has one of them.
-pub(crate) fn emptied(world: &dyn sdk::World, target: &Target, observed: &Observed, leadership: &Leadership) -> Option<i32> {
+/// The primary that has lost its volume, where another server had its data and has not been seen to have lost its own.
+pub(crate) fn emptied(target: &Target, observed: &Observed, leadership: &Leadership) -> Option<i32> {
     let Leadership::One(leader) = leadership else { return None };
-    let server = observed.servers.get(leader)?.as_ref().ok()?;
-    let recorded = &target.status.databases;
-    let has = server.databases();
-    if recorded.is_empty() || server.report.epoch != BOOTSTRAP_EPOCH || recorded.iter().any(|database| has.contains(database.as_str())) {
+    let server = |ordinal: &i32| -> Option<&Server> { observed.servers.get(ordinal)?.as_ref().ok() };
+    let has_lost = |ordinal: &i32| server(ordinal).is_some_and(|server| server.has_lost_its_volume(target, &target.pod(*ordinal)));
+    if server(leader)?.report.epoch != BOOTSTRAP_EPOCH || target.status.databases.is_empty() || !has_lost(leader) {
         return None;
     }
-    let mut standbys = observed.servers.iter().filter(|(_, server)| server.as_ref().is_ok_and(|s| s.report.role == Role::Standby));
-    let has_one =
-        |ordinal| databases_of(world, target, ordinal).is_ok_and(|theirs| theirs.iter().any(|database| recorded.contains(database)));
-    standbys.any(|(ordinal, _)| has_one(*ordinal)).then_some(*leader)
+    let mut others = target.status.volumes.keys().filter_map(|pod| names::ordinal(pod)).filter(|ordinal| ordinal != leader);
+    others.any(|ordinal| !has_lost(&ordinal)).then_some(*leader)
 }
 
-/// It counts as lost, after the time that it takes until a standby hears of a database that was dropped.
+/// It counts as lost, and says so once.
 pub(super) fn replaced(s: &Situation<'_>, leader: i32) -> Step {
-    let since = s.lost_since();
-    let Some(left) = s.left(DROPPED, since) else { return leaderless(s) };
-    let message = format!("{} has none of the databases that it had, and a standby has: it has lost its volume", s.pod_name(leader));
-    Step { silent_since: Some(since), ..Step::wait("PrimaryEmpty", message, left.min(RETRY)) }
+    let mut step = leaderless(s);
+    if step.act.is_none() {
+        let words = |message: &mut String| *message = format!("{} has lost its volume: {message}", s.pod_name(leader));
+        step.leaderless.iter_mut().for_each(words);
+        step.verdict.iter_mut().for_each(|(verdict, _)| words(&mut verdict.message));
+    }
+    if s.target.status.primary_silent_since.is_none() {
+        let message = format!("{} has lost its volume, and another server has what was on it: it gets no clients", s.pod_name(leader));
+        step.events.push((Severity::Warning, "PrimaryEmpty", "Failover", message));
+    }
+    step.silent_since = step.silent_since.or_else(|| Some(s.lost_since()));
+    step
 }

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use crds::names;
-use dolt::role_statement;
 use sdk::{Header, Level, Query, Severity, SqlErrorKind, Timestamp, Verdict};
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
     recovery, replication_on,
     switchover::{QUICKLY, promote},
 };
+use crate::server::standing_statement;
 
 /// How long a primary, whose container runs, may give no answer.
 const SILENCE: Duration = Duration::from_millis(2_500);
@@ -148,7 +148,7 @@ fn last_look(s: &Situation<'_>, primary: i32, candidate: i32) -> Look {
 
 fn last_question(s: &Situation<'_>, primary: i32) -> Result<(), SqlErrorKind> {
     let endpoint = s.target.servers.pod(primary);
-    let query = Query { endpoint, database: None, statements: vec![role_statement()], deadline: LAST_QUESTION, max_rows: 1 };
+    let query = Query { endpoint, database: None, statements: vec![standing_statement()], deadline: LAST_QUESTION, max_rows: 1 };
     s.world.query(&[query]).pop().unwrap_or_else(|| Ok(Vec::new())).map(drop).map_err(|error| error.kind)
 }
 

@@ -47,7 +47,8 @@ pub(super) fn without_measure(s: &Situation<'_>, transition: Transition) -> Step
 }
 
 /// Whether a former primary has what it had, and nobody has heard of a later one. It is of the epoch at which it was seen to lead; of a later one, if
-/// it is a standby, since nothing else makes a standby of a primary: one that has lost its volume begins with the first. And it has a database.
+/// it is a standby, since nothing else makes a standby of a primary: one that has lost its volume begins with the first. And it has a database, and the
+/// volume that it had.
 ///
 /// # Errors
 /// Why its databases are not known.
@@ -55,7 +56,7 @@ pub(super) fn counts(s: &Situation<'_>, ordinal: i32, report: Report) -> Result<
     let highest = s.observed.servers.values().flatten().map(|server| server.report.epoch).max().unwrap_or_default();
     let led_at = s.target.seen_epoch().max(BOOTSTRAP_EPOCH);
     let least = if report.role == Role::Primary { led_at } else { led_at + 1 };
-    if report.epoch < least.max(highest) {
+    if report.epoch < least.max(highest) || s.has_lost_its_volume(ordinal) {
         return Ok(false);
     }
     let recorded = &s.target.status.databases;

@@ -191,9 +191,14 @@ impl Situation<'_> {
         self.target.pod(ordinal)
     }
 
-    /// Whether a server had all data when the primary was last asked.
+    /// Whether a server had all data when the primary was last asked, and is on the volume that has them.
     fn had_all_data(&self, ordinal: i32) -> bool {
-        self.target.status.caught_up_standbys.contains(&self.pod_name(ordinal))
+        self.target.status.caught_up_standbys.contains(&self.pod_name(ordinal)) && !self.has_lost_its_volume(ordinal)
+    }
+
+    /// Whether a server answers, on another volume than when it last led, or had the primary's data.
+    fn has_lost_its_volume(&self, ordinal: i32) -> bool {
+        self.server(ordinal).is_some_and(|server| server.has_lost_its_volume(self.target, &self.pod_name(ordinal)))
     }
 
     /// An epoch that nobody has ever been primary with.

@@ -37,7 +37,9 @@ pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
             None => return wait(s, format!("{name} does not run yet")),
         }
     }
-    let ordinals = s.ordinals();
+    // What somebody has who lost a volume holds nobody up, unless all of them did.
+    let (lost, kept): (Vec<i32>, Vec<i32>) = s.ordinals().into_iter().partition(|ordinal| s.has_lost_its_volume(*ordinal));
+    let ordinals = if kept.is_empty() { lost } else { kept };
     let mut candidates = ordinals.clone();
     candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
     let heir = contents(s.world, s.target, &ordinals).and_then(|contents| match covering(s, &contents, &candidates, &EVERYTHING) {
@@ -58,6 +60,7 @@ fn has_given_way(s: &Situation<'_>, contents: &BTreeMap<i32, Content>, primary: 
     let is_back = |report: Report| report.role == Role::Standby && report.epoch == led_at;
     let has_all = |has: &Content| s.target.status.databases.iter().all(|database| has.contains_key(database));
     s.server(primary).is_some_and(|server| is_back(server.report))
+        && !s.has_lost_its_volume(primary)
         && contents.get(&primary).is_some_and(has_all)
         && (led_at > BOOTSTRAP_EPOCH || covering(s, contents, &[primary], &ALL_COMMITS).is_ok())
 }
@@ -104,13 +107,14 @@ fn is_what_it_was(s: &Situation<'_>, ordinal: i32) -> bool {
         && (led_later || has_all_commits(s, ordinal).unwrap_or_default())
 }
 
-/// Whether it has all commits of the others that answer. One that has lost its volume has not, whoever has made its databases anew, and whoever has
+/// Whether it has all commits of the others that answer, and have not lost their volumes. One that has lost its volume has not, whoever has made its databases anew, and whoever has
 /// told it of a later epoch since.
 ///
 /// # Errors
 /// Why what they have is not known.
 pub(super) fn has_all_commits(s: &Situation<'_>, ordinal: i32) -> Result<bool, String> {
-    let answering: Vec<i32> = s.ordinals().into_iter().filter(|ordinal| s.server(*ordinal).is_some()).collect();
+    let counts = |other: &i32| *other == ordinal || (s.server(*other).is_some() && !s.has_lost_its_volume(*other));
+    let answering: Vec<i32> = s.ordinals().into_iter().filter(counts).collect();
     if answering == [ordinal] {
         return Ok(true);
     }

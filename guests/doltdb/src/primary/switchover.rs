@@ -186,8 +186,12 @@ fn fit(s: &Situation<'_>, leader: i32, candidate: i32, reason: Reason) -> Result
     if !primary.knows(&name) {
         return Err(format!("{name} gets nothing from the primary, which knows it only after a restart"));
     }
+    if s.has_lost_its_volume(candidate) {
+        return Err(format!("{name} has lost its volume, and gets each database back with the next write to it"));
+    }
     match primary.progress_of(&name) {
-        Progress::CaughtUp => Ok(()),
+        Progress::CaughtUp if s.had_all_data(candidate) => Ok(()),
+        Progress::CaughtUp => Err(format!("what {name} has was not seen to be of the primary yet")),
         Progress::Behind(why) => Err(format!("on {name} {why}")),
         Progress::Unknown => same(s.world, s.target, leader, candidate)
             .and_then(|same| if same { Ok(()) } else { Err(format!("nothing has been sent to {name} yet, which has other data")) }),

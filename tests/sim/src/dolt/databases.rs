@@ -65,7 +65,11 @@ impl Dolt {
             return Answer::Lost;
         }
         let Some(volume) = self.servers.get(server).map(|server| server.volume.clone()) else { return Answer::Lost };
-        let content = self.volumes.entry(volume).or_default().databases.entry(database.into()).or_default();
+        let content = self.volumes.entry(volume).or_default().databases.entry(database.into()).or_insert_with(|| {
+            // The accounts have no commits.
+            self.made += u64::from(database != ACCOUNTS);
+            Arc::new(Content { made: if database == ACCOUNTS { 0 } else { self.made }, ..Content::default() })
+        });
         if let Err(words) = change(Arc::make_mut(content)) {
             return Answer::Error(CODE, words);
         }

@@ -39,6 +39,8 @@ const TICK: u64 = 1_000;
 /// What is in a database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
+    /// Which making of a database it goes back to: the first commit of each is another one, whatever its name.
+    pub made: u64,
     /// What has been written.
     pub writes: Writes,
     /// Branches beside `main`, with their commits.
@@ -54,6 +56,8 @@ pub struct Content {
 /// What a server keeps over restarts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
+    /// What the first server that started on it called it (`server_uuid`); none while it is empty.
+    pub id: Option<u64>,
     /// Role and epoch; none while it is empty.
     pub state: Option<(Role, u64)>,
     /// The databases. What a standby was given is the same content, until one of both changes.
@@ -197,6 +201,7 @@ pub struct Dolt {
     /// Pairs between which nothing passes.
     cut: BTreeSet<(String, String)>,
     lives: u64,
+    made: u64,
     transitions: u64,
     stepped: BTreeMap<u64, Stepped>,
     /// Tries to step down whose connections have been ended.
@@ -217,6 +222,7 @@ impl Dolt {
             volumes: BTreeMap::new(),
             cut: BTreeSet::new(),
             lives: 0,
+            made: 0,
             transitions: 0,
             stepped: BTreeMap::new(),
             unheard: BTreeSet::new(),
@@ -235,6 +241,10 @@ impl Dolt {
     /// Starts a server on a volume.
     pub fn start(&mut self, name: &str, volume: &str, config: &Config) {
         let kept = self.volumes.entry(volume.into()).or_default();
+        if kept.id.is_none() {
+            self.made += 1;
+            kept.id = Some(self.made);
+        }
         if config.alone {
             return self.start_alone(name, volume);
         }
@@ -399,7 +409,12 @@ impl Dolt {
         let volume = self.volumes.entry(server.volume.clone()).or_default();
         match volume.databases.get_mut(database) {
             Some(content) => Arc::make_mut(content).writes.push(write),
-            None => Arc::make_mut(volume.databases.entry(database.into()).or_default()).writes.push(write),
+            None => {
+                self.made += 1;
+                let mut content = Content { made: self.made, ..Content::default() };
+                content.writes.push(write);
+                volume.databases.insert(database.into(), Arc::new(content));
+            }
         }
         self.changed(name, database);
         Ok(())

@@ -94,6 +94,27 @@ impl Dolt {
         if has_room { Ok(()) } else { Err(NO_SPACE.into()) }
     }
 
+    /// Something is written to each database of each primary that leaves it as it was, as a tag that is made and deleted.
+    pub(crate) fn touch_all(&mut self) {
+        let servers: Vec<String> = self.servers.keys().filter(|name| self.takes_writes(name)).cloned().collect();
+        for name in servers {
+            let Some(server) = self.servers.get_mut(&name) else { continue };
+            server.hooks.iter_mut().filter(|(place, _)| !SYSTEM.contains(&place.0.as_str())).for_each(|(_, hook)| hook.pushed = None);
+            self.push_all(&name);
+        }
+    }
+
+    /// A standby gets a sign of life about a database.
+    fn hear(&mut self, name: &str, database: &str) {
+        let Some(server) = self.servers.get_mut(name) else { return };
+        server.heard(database, self.now);
+        let Some(volume) = self.volumes.get_mut(&server.volume) else { return };
+        if !volume.databases.contains_key(database) {
+            self.made += 1;
+            volume.databases.insert(database.into(), Arc::new(Content { made: self.made, ..Content::default() }));
+        }
+    }
+
     /// Tries again what has failed, and gives signs of life to those who are caught up.
     pub(super) fn on_tick(&mut self, name: &str, life: u64) {
         let Some(server) = self.servers.get(name).filter(|server| server.life == life && !server.frozen) else { return };
@@ -118,11 +139,10 @@ impl Dolt {
             self.on_push(name, life, &place);
         }
         for (peer, database) in caught_up {
-            // A sign of life moves no data, but a standby that has what it was given notes when it came. It is how two primaries of one cluster
-            // meet.
-            if self.contact(name, &peer).is_ok() && self.databases(&peer).get(&database) == databases.get(&database) {
-                let now = self.now;
-                self.servers.get_mut(&peer).into_iter().for_each(|peer| peer.heard(&database, now));
+            // A sign of life moves no data, and whoever gets it notes when it came, whatever it has. One that has no such database makes an empty one.
+            // It is how two primaries of one cluster meet.
+            if self.contact(name, &peer).is_ok() {
+                self.hear(&peer, &database);
             }
         }
         self.look_at_transition(name);

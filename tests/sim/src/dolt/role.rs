@@ -165,6 +165,9 @@ impl Dolt {
         let Some(volume) = self.volumes.get_mut(&server.volume) else { return };
         let changed = volume.state.is_none_or(|(is, _)| is != role);
         volume.put_state(role, epoch);
+        if role == Role::Primary {
+            self.promoted.push((name.into(), epoch));
+        }
         if !changed {
             return;
         }
@@ -172,7 +175,6 @@ impl Dolt {
         server.connections += 1;
         server.hooks.values_mut().for_each(|hook| *hook = Hook::default());
         if role == Role::Primary {
-            self.promoted.push((name.into(), epoch));
             self.push_all(name);
         }
         self.look_at_transition(name);

@@ -21,8 +21,8 @@ use super::{
 /// How long ago something was last received, in microseconds.
 const SILENCE: &str = "TIMESTAMPDIFF(MICROSECOND,MAX(last_update),NOW(6))";
 
-/// A server's role, its epoch, and of how many databases it would send.
-const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, (SELECT COUNT(DISTINCT ??) FROM ??.??)";
+/// A server's role, its epoch, and its volume.
+const STANDING: &str = "SELECT @@global.dolt_cluster_role, @@global.dolt_cluster_role_epoch, @@global.server_uuid";
 
 /// When it had its last sign from a primary.
 const LAST_SIGN: &str = "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, ?, MAX(last_update)), 0) FROM ??.??";
@@ -118,13 +118,12 @@ fn databases_in(status: &[Row]) -> BTreeSet<String> {
     status.iter().filter_map(|row| text_of(cell(row, DATABASE)?)).collect()
 }
 
-/// A server's role, its epoch, and of how many databases it would send; with more words, when it had its last sign from a primary.
+/// A server's role, its epoch, and its volume; with more words, when it had its last sign from a primary.
 fn standing(dolt: &Dolt, server: &str, rest: &str) -> Result<Answer, Option<Answer>> {
     let mut cells = Vec::new();
-    for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch"] {
+    for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch", "@@global.server_uuid"] {
         cells.push(scalar(dolt, server, None, name)?);
     }
-    cells.push(Value::Signed(i64::try_from(databases_in(&dolt.status(server, |column| column == DATABASE)).len()).unwrap_or_default()));
     match rest.strip_prefix(", (").and_then(|rest| rest.strip_suffix(')')) {
         Some(LAST_SIGN) => cells.push(last_sign(dolt, server)),
         None if rest.is_empty() => {}
@@ -154,12 +153,15 @@ fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Re
     Ok(match column.to_ascii_lowercase().as_str() {
         "@@global.dolt_cluster_role" => Value::Text(role.to_string()),
         "@@global.dolt_cluster_role_epoch" => Value::Signed(i64::try_from(epoch).unwrap_or_default()),
+        "@@global.server_uuid" => dolt.volume_id(server).map_or(Value::Null, |id| Value::Text(format!("volume-{id}"))),
         "@@hostname" => Value::Text(server.to_owned()),
         "current_user()" => Value::Text("admin@%".into()),
         "active_branch()" => Value::Text("main".into()),
         "dolt_version()" => Value::Text("1.83.2".into()),
         "dolt_hashof_db()" => match database.and_then(|database| dolt.databases(server).get(database).cloned()) {
-            Some(content) => Value::Text(hash((content.writes.first(content.writes.len()), content.branches.iter().collect::<Vec<_>>()))),
+            Some(content) => {
+                Value::Text(hash((content.made, content.writes.first(content.writes.len()), content.branches.iter().collect::<Vec<_>>())))
+            }
             None => return Err(Some(Answer::Error(1105, "no database selected".into()))),
         },
         number => Value::Signed(number.parse().map_err(|_| None)?),

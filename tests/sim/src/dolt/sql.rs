@@ -185,6 +185,11 @@ impl Dolt {
         hooks.filter_map(|(_, hook)| hook.last_success).max()
     }
 
+    /// What the volume of a server is called.
+    pub(super) fn volume_id(&self, name: &str) -> Option<u64> {
+        self.volumes.get(&self.servers.get(name)?.volume)?.id
+    }
+
     /// What `dolt_cluster_status` says, in the columns that are wanted: a row for each database and standby.
     pub(super) fn status(&self, name: &str, wanted: impl Fn(&str) -> bool) -> Vec<Vec<(&'static str, Value)>> {
         let Some((server, (role, epoch))) = self.servers.get(name).zip(self.state(name)) else { return Vec::new() };
@@ -254,15 +259,20 @@ fn committed(content: &Content) -> usize {
     content.writes.iter().rev().position(|write| write % 4 == 0).map_or(0, |later| content.writes.len() - later)
 }
 
+/// The commit that has so many writes.
+fn commit(content: &Content, writes: usize) -> String {
+    hash((content.made, content.writes.first(writes)))
+}
+
 /// The commit of `main`.
 pub(super) fn head(content: &Content) -> String {
-    hash(content.writes.first(committed(content)))
+    commit(content, committed(content))
 }
 
 /// The commits of `main`, newest first.
 pub(super) fn commits(content: &Content) -> Vec<String> {
     let ends = content.writes.iter().enumerate().filter(|(_, write)| write % 4 == 0).map(|(at, _)| at + 1);
-    let mut commits: Vec<String> = [0].into_iter().chain(ends).map(|end| hash(content.writes.first(end))).collect();
+    let mut commits: Vec<String> = [0].into_iter().chain(ends).map(|end| commit(content, end)).collect();
     commits.reverse();
     commits
 }

@@ -95,6 +95,12 @@ impl World {
         }
     }
 
+    /// A server was promoted: what it has not is not there any more for Backups that have begun, even if one that has it leads again later.
+    pub(super) fn on_other_primary(&mut self, pod: &str) {
+        let there = self.databases_of_users(pod);
+        self.oracle.copies.began.values_mut().for_each(|(_, had)| had.retain(|database| there.contains(database)));
+    }
+
     /// A Backup was made, has changed, or is gone.
     pub(super) fn on_backup(&mut self, change: &Change) {
         let Some(object) = &change.object else {
@@ -119,7 +125,11 @@ impl World {
 
     /// Databases with data of the user's on the primary.
     fn on_primary(&self) -> BTreeSet<String> {
-        let volume = self.leader().and_then(|leader| self.dolt.volume(&super::volume_of(&leader)));
+        self.leader().map(|leader| self.databases_of_users(&leader)).unwrap_or_default()
+    }
+
+    fn databases_of_users(&self, pod: &str) -> BTreeSet<String> {
+        let volume = self.dolt.volume(&super::volume_of(pod));
         let names = volume.into_iter().flat_map(|volume| volume.databases.keys());
         names.filter(|name| *name != "mysql" && *name != "dolt_branch_control").cloned().collect()
     }

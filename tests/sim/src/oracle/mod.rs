@@ -133,6 +133,7 @@ impl World {
     pub(crate) fn on_promoted(&mut self, pod: &str, epoch: u64) {
         self.excuse_what_came_back(pod);
         self.oracle.promoted_at.insert(pod.into(), self.now);
+        self.on_other_primary(pod);
         if let Some(other) = self.oracle.promoted.insert(epoch, pod.into()).filter(|other| other != pod) {
             self.violated("one-primary-an-epoch", format!("{other} and {pod} have both become primary of epoch {epoch}"));
         }
@@ -213,7 +214,9 @@ impl World {
             let message = format!("{pod} acknowledged write {write}, {} ms after it was cut off", self.now - since);
             return self.violated("cut-off-stops", message);
         }
-        let later = self.oracle.promoted.range(epoch + 1..).next().map(|(epoch, other)| (*epoch, other.clone()));
+        // One that has gone on to a later epoch itself is the same primary.
+        let mut promoted = self.oracle.promoted.range(epoch + 1..);
+        let later = promoted.find(|(_, other)| *other != pod).map(|(epoch, other)| (*epoch, other.clone()));
         if let Some((later, other)) = later {
             // An empty server begins as the configuration says, and what leads to it is put right by the operator only.
             let just_emptied = self.oracle.emptied.get(pod).is_some_and(|at| self.host_since.max(*at) + REACH > self.now);

@@ -29,6 +29,10 @@ impl World {
             return;
         }
         let unsettled = self.unsettled();
+        // What a standby has lost with its volume comes back with the next write: somebody does write.
+        if unsettled.is_some() && self.doltdb().is_some_and(|(_, body)| body["status"].to_string().contains("has lost its volume")) {
+            self.dolt.touch_all();
+        }
         let effects = self.faults.effects;
         match (&unsettled, self.oracle.settled) {
             (None, Some((since, then))) if then == effects => {
