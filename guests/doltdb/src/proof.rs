@@ -29,7 +29,7 @@ pub(crate) struct Proof {
     pub(crate) caught_up: Vec<String>,
     /// The volume of each server that has led, or had these data, by its pod.
     pub(crate) volumes: BTreeMap<String, String>,
-    /// Standbys on another volume than that, with the databases that the primary has and they have not.
+    /// Standbys on another volume than that, with the databases that the primary has and they have not; without any while nobody leads.
     pub(crate) bereft: BTreeMap<i32, Vec<String>>,
 }
 
@@ -37,7 +37,15 @@ impl Proof {
     /// From what the servers say, and what was known before.
     pub(crate) fn of(world: &dyn World, target: &Target, observed: &Observed, leadership: &Leadership, step: &Step) -> Self {
         let before = &target.status;
-        let mut proof = Self { caught_up: before.caught_up_standbys.clone(), volumes: before.volumes.clone(), bereft: BTreeMap::new() };
+        let is_bereft = |ordinal: &i32| {
+            let server = observed.servers.get(ordinal).and_then(|server| server.as_ref().ok());
+            server.is_some_and(|server| server.report.role == Role::Standby && server.has_lost_its_volume(target, &target.pod(*ordinal)))
+        };
+        let mut proof = Self {
+            caught_up: before.caught_up_standbys.clone(),
+            volumes: before.volumes.clone(),
+            bereft: observed.servers.keys().filter(|ordinal| is_bereft(ordinal)).map(|ordinal| (*ordinal, Vec::new())).collect(),
+        };
         if let Some(chosen) = step.transition.as_ref().filter(|_| !step.behind.is_empty()) {
             proof.caught_up.retain(|name| !step.behind.iter().any(|ordinal| target.pod(*ordinal) == *name));
             proof.caught_up.push(target.pod(chosen.to));
@@ -64,10 +72,6 @@ impl Proof {
         for ordinal in caught_up {
             proof.saw(target, observed, ordinal);
         }
-        let is_bereft = |ordinal: &i32| {
-            let server = observed.servers.get(ordinal).and_then(|server| server.as_ref().ok());
-            server.is_some_and(|server| server.report.role == Role::Standby && server.has_lost_its_volume(target, &target.pod(*ordinal)))
-        };
         // What cannot be compared is not said to be lost.
         let compared =
             others.into_iter().filter(is_bereft).map(|ordinal| (ordinal, lost(world, target, *leader, ordinal).unwrap_or_default()));

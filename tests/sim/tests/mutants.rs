@@ -17,7 +17,7 @@ enum In {
 
 use In::{Faults, Quiet};
 
-const FOUND: [(Mutant, In, &str); 34] = [
+const FOUND: [(Mutant, In, &str); 35] = [
     (Mutant::StatusLast, Quiet(Scenario::PrimaryKilled2), "epoch-recorded-before-use"),
     (Mutant::NoStatus, Quiet(Scenario::Create2), "converges"),
     (Mutant::ForgetsEpoch, Quiet(Scenario::Switchover3), "epoch-recorded-before-use"),
@@ -47,6 +47,7 @@ const FOUND: [(Mutant, In, &str); 34] = [
     (Mutant::IndexForOrdinal, Quiet(Scenario::PrimaryCutOff2), "writes-go-on"),
     (Mutant::IgnoresEpochs, Quiet(Scenario::SwitchoverTwice3), "converges"),
     (Mutant::StaleRoles, Quiet(Scenario::PrimaryFrozen3), "writes-go-on"),
+    (Mutant::IgnoresVolumes, Faults, "no-acknowledged-write-lost"),
     (Mutant::SetAfterSnapshots, Quiet(Scenario::Snapshots2), "snapshot-recorded-first"),
     (Mutant::KeepsTooFew, Quiet(Scenario::Snapshots2), "keeps-sets"),
     (Mutant::NoTurns, Quiet(Scenario::Backups2), "one-copy-at-a-time"),

@@ -78,6 +78,8 @@ pub enum Mutant {
     IgnoresEpochs,
     /// Servers are what they were in the round before.
     StaleRoles,
+    /// The volumes of servers are not looked at.
+    IgnoresVolumes,
     /// A set of snapshots is in the status after it is made.
     SetAfterSnapshots,
     /// A set too few is kept.

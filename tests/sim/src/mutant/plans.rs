@@ -100,6 +100,7 @@ impl Mutant {
             | Self::IndexForOrdinal
             | Self::IgnoresEpochs
             | Self::StaleRoles
+            | Self::IgnoresVolumes
             | Self::KeepsTooFew
             | Self::NoTurns
             | Self::FailureIsCopy

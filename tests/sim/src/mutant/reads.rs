@@ -20,6 +20,9 @@ use super::{
     plans::{epoch_of, is_promotion},
 };
 
+/// The column in which a server tells its volume, after its role and its epoch.
+const VOLUME: usize = 2;
+
 type Answer = Result<Vec<Rows>, SqlError>;
 
 /// What has been seen and done, as long as the host lives.
@@ -33,6 +36,8 @@ pub(super) struct Memory {
     names: BTreeMap<String, String>,
     /// The server that the last plan has called something, and what it should be by that.
     called: Option<(String, &'static str, u64)>,
+    /// The real volumes of servers, by their hosts.
+    volumes: BTreeMap<String, Value>,
     /// What servers are believed to be.
     believed: BTreeMap<String, (&'static str, u64)>,
 }
@@ -74,6 +79,13 @@ impl Memory {
                     let role = if is_promotion(execution) { "primary" } else { "standby" };
                     self.called = epoch_of(execution).map(|epoch| (execution.endpoint.host.clone(), role, epoch));
                     self.believed.remove(&execution.endpoint.host);
+                }
+                // What is asked last is asked for as it is.
+                Effect::Sql(execution) if mutant == Mutant::IgnoresVolumes => {
+                    let expected = execution.guard.as_mut().and_then(|guard| guard.expected.get_mut(VOLUME));
+                    if let Some((expected, real)) = expected.zip(self.volumes.get(&execution.endpoint.host)) {
+                        *expected = real.clone();
+                    }
                 }
                 Effect::Label(labelling) => self.rename(&mut labelling.object, &labelling.uid),
                 Effect::Delete(deletion) => self.rename(&mut deletion.object, &deletion.uid),
@@ -130,6 +142,12 @@ impl Memory {
         match (mutant, self.last.get(&server)) {
             (Mutant::LastAnswerCounts, Some(last)) if answer.is_err() => *answer = Ok(last.clone()),
             (Mutant::StaleRoles, Some(last)) => *answer = Ok(last.clone()),
+            (Mutant::IgnoresVolumes, _) => {
+                let report = answer.as_mut().ok().and_then(|results| results.first_mut()).and_then(|rows| rows.rows.first_mut());
+                if let Some(volume) = report.and_then(|report| report.get_mut(VOLUME)) {
+                    self.volumes.insert(host.clone(), std::mem::replace(volume, Value::Text("any".into())));
+                }
+            }
             (Mutant::IgnoresEpochs, _) => change(answer, |report| report.truncate(1), Value::Signed(1)),
             (Mutant::ErrorIsSuccess, _) => {
                 if let Some((role, epoch)) = self.believed.get(host) {

@@ -192,9 +192,10 @@ impl World {
         let Some((by, at)) = self.client.acknowledged.get(&write).zip(self.client.acknowledged_at.get(&write)) else { return false };
         let here = self.reachable.get(&by.0).map(|since| (*since, self.now));
         let Some((since, until)) = here.or_else(|| self.reached.get(&by.0).copied()) else { return false };
-        let begin = since.max(*at).max(self.host_since);
-        let answered = self.reachable.get(pod).is_some_and(|since| *since <= begin);
-        self.host_up && answered && until.saturating_sub(begin) >= KNOWN
+        // One that was started anew since then may have lost it.
+        let Some(answers) = self.reachable.get(pod) else { return false };
+        let begin = since.max(*at).max(self.host_since).max(*answers);
+        self.host_up && until.saturating_sub(begin) >= KNOWN
     }
 
     /// A write was acknowledged: nobody may have taken over from this server by then.
