@@ -35,10 +35,22 @@ pub(crate) struct Target {
     pub(crate) servers: Servers,
 }
 
+/// Whether the primary has just said that it did not step down, because too few standbys had everything. What was known of them before is over, should
+/// it be lost now.
+fn too_few_had_everything(request: &Request) -> bool {
+    /// Dolt's words: it has one number for nearly all of its errors.
+    const WORDS: &str = "failed to transition from primary to standby gracefully";
+    let failure = request.last.as_ref().and_then(|last| last.failure.as_ref()?.sql.as_ref());
+    failure.is_some_and(|failure| failure.message.contains(WORDS))
+}
+
 impl Target {
     pub(crate) fn of(request: &Request, settings: &Settings) -> Result<Self, Failure> {
         let object = request.object_as::<DoltDB>()?;
-        let DoltDB { metadata, spec, status } = object.body;
+        let DoltDB { metadata, spec, mut status } = object.body;
+        if too_few_had_everything(request) {
+            status.caught_up_standbys.clear();
+        }
         let servers = Servers::new(&object.header.namespace, &object.header.name, &spec, &status, &settings.cluster_domain);
         let (replication, replicas) = (spec.replication(), spec.replicas());
         let listener_tls = listener::next(spec.server.listener.tls.as_ref(), &[]);
