@@ -270,7 +270,7 @@ impl Decision<'_> {
         let mut status = status::status(target, observed, leadership, epoch, &ready, gate.obstacle().is_some());
         status.kept_data.clone_from(kept);
         status.listener_tls = listener::status(target, &observed.pods, leader.unwrap_or_else(|| target.recorded_primary()));
-        let leads_at = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok()).map_or(epoch, |server| server.report.epoch);
+        let leads_at = leader.and_then(|leader| observed.server(leader)).map_or(epoch, |server| server.report.epoch);
         changes::count(world, &mut status, target, leader, leads_at);
         status::remember(world, &mut status, target, observed, leadership, step, proof);
         status.conditions = dolt::said(conditions);

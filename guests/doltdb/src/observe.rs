@@ -186,6 +186,17 @@ impl Observed {
         self
     }
 
+    /// A server that answers.
+    pub(crate) fn server(&self, ordinal: i32) -> Option<&Server> {
+        self.servers.get(&ordinal)?.as_ref().ok()
+    }
+
+    /// Whether a server answers, on another volume than when it last led, or had the primary's data: it has lost them.
+    pub(crate) fn has_lost_its_volume(&self, target: &Target, ordinal: i32) -> bool {
+        let remembered = target.status.volumes.get(&target.pod(ordinal));
+        self.server(ordinal).is_some_and(|server| remembered.is_some_and(|remembered| server.volume.as_ref() != Some(remembered)))
+    }
+
     /// Whether the StatefulSet is this DoltDB's and has the form that the spec wants: with replication or without.
     pub(crate) fn is_as_specified(&self, target: &Target) -> bool {
         self.stateful_set.as_ref().is_some_and(|set| {

@@ -6,7 +6,7 @@
 //!
 //! It knows nothing of who becomes primary then.
 
-use std::collections::BTreeMap;
+use std::{cell::LazyCell, collections::BTreeMap};
 
 use crds::names;
 use dolt::Role;
@@ -38,8 +38,8 @@ impl Proof {
     pub(crate) fn of(world: &dyn World, target: &Target, observed: &Observed, leadership: &Leadership, step: &Step) -> Self {
         let before = &target.status;
         let is_bereft = |ordinal: &i32| {
-            let server = observed.servers.get(ordinal).and_then(|server| server.as_ref().ok());
-            server.is_some_and(|server| server.report.role == Role::Standby && server.has_lost_its_volume(target, &target.pod(*ordinal)))
+            let is_standby = observed.server(*ordinal).is_some_and(|server| server.report.role == Role::Standby);
+            is_standby && observed.has_lost_its_volume(target, *ordinal)
         };
         let mut proof = Self {
             caught_up: before.caught_up_standbys.clone(),
@@ -54,7 +54,7 @@ impl Proof {
             proof.saw(target, observed, chosen.to);
         }
         let Leadership::One(leader) = leadership else { return proof };
-        let Some(Ok(primary)) = observed.servers.get(leader) else { return proof };
+        let Some(primary) = observed.server(*leader) else { return proof };
         let is_there = |ordinal: i32| ordinal < target.replicas || observed.pods.contains_key(&ordinal);
         proof.volumes.retain(|pod, _| names::ordinal(pod).is_some_and(is_there));
         proof.saw(target, observed, *leader);
@@ -66,22 +66,25 @@ impl Proof {
             primary,
             leads_on: before.current_primary == Some(target.pod(*leader)) && before.primary_silent_since.is_none(),
         };
-        let (caught_up, others): (Vec<i32>, Vec<i32>) =
-            observed.pods.keys().filter(|ordinal| *ordinal != leader).partition(|ordinal| follows.has_all(**ordinal));
-        proof.caught_up = caught_up.iter().map(|ordinal| target.pod(*ordinal)).collect();
-        for ordinal in caught_up {
-            proof.saw(target, observed, ordinal);
+        proof.caught_up.clear();
+        proof.bereft.clear();
+        for ordinal in observed.pods.keys().copied().filter(|ordinal| ordinal != leader) {
+            let lost = LazyCell::new(|| lost(world, target, *leader, ordinal));
+            if follows.has_all(ordinal, || lost.as_ref().is_ok_and(Vec::is_empty)) {
+                proof.caught_up.push(target.pod(ordinal));
+                proof.saw(target, observed, ordinal);
+            } else if is_bereft(&ordinal) {
+                // What cannot be compared is not said to be lost.
+                let lost = lost.as_ref().ok().filter(|lost| !lost.is_empty());
+                proof.bereft.extend(lost.map(|lost| (ordinal, lost.clone())));
+            }
         }
-        // What cannot be compared is not said to be lost.
-        let compared =
-            others.into_iter().filter(is_bereft).map(|ordinal| (ordinal, lost(world, target, *leader, ordinal).unwrap_or_default()));
-        proof.bereft = compared.filter(|(_, lost)| !lost.is_empty()).collect();
         proof
     }
 
     /// A server has these data on the volume that it has now.
     fn saw(&mut self, target: &Target, observed: &Observed, ordinal: i32) {
-        if let Some(Ok(Server { volume: Some(volume), .. })) = observed.servers.get(&ordinal) {
+        if let Some(Server { volume: Some(volume), .. }) = observed.server(ordinal) {
             self.volumes.insert(target.pod(ordinal), volume.clone());
         }
     }
@@ -100,8 +103,8 @@ struct Follows<'a> {
 }
 
 impl Follows<'_> {
-    /// Whether a standby has all but the very last data.
-    fn has_all(&self, ordinal: i32) -> bool {
+    /// Whether a standby has all but the very last data. `has_lost_none` compares its commits with the primary's.
+    fn has_all(&self, ordinal: i32, has_lost_none: impl FnOnce() -> bool) -> bool {
         let Self { world, target, observed, leader, primary, leads_on } = *self;
         let name = target.pod(ordinal);
         let standby = match observed.servers.get(&ordinal) {
@@ -114,11 +117,9 @@ impl Follows<'_> {
                 (Progress::Behind(_), _) | (Progress::Unknown, None) => false,
                 // One that can't be asked itself is what it was, as long as the primary does not say otherwise.
                 (Progress::CaughtUp, None) => followed,
-                (Progress::CaughtUp, Some(standby)) => {
-                    let is_compared = target.status.volumes.contains_key(&name) && !standby.has_lost_its_volume(target, &name);
-                    (followed && leads_on && is_compared)
-                        || primary.databases().is_empty()
-                        || lost(world, target, leader, ordinal).is_ok_and(|lost| lost.is_empty())
+                (Progress::CaughtUp, Some(_)) => {
+                    let is_compared = target.status.volumes.contains_key(&name) && !observed.has_lost_its_volume(target, ordinal);
+                    (followed && leads_on && is_compared) || primary.databases().is_empty() || has_lost_none()
                 }
                 // What it had of the primary before says nothing of this one.
                 (Progress::Unknown, Some(_)) => same(world, target, leader, ordinal).unwrap_or(false),

@@ -75,7 +75,7 @@ pub(crate) fn leadership(target: &Target, observed: &Observed) -> Leadership {
 /// than one that changes twice. A primary that has to go above the epoch of another one first gets no clients before it has.
 pub(crate) fn label_primary(target: &Target, observed: &Observed, leadership: &Leadership, plan: &mut Plan) {
     let Leadership::One(leader) = leadership else { return };
-    if observed.servers.get(leader).and_then(|server| server.as_ref().ok()).is_some_and(|server| server.is_surpassed(target)) {
+    if observed.server(*leader).is_some_and(|server| server.is_surpassed(target)) {
         return;
     }
     if let Some(pod) =

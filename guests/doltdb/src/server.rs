@@ -17,6 +17,9 @@ const ROLE_DEADLINE: u64 = 1_000;
 /// A standby that is further behind than this has not all but the very last data.
 const LAG_LIMIT: u64 = 1_000;
 
+/// What is said of a standby that is on another volume than before.
+pub(crate) const LOST_ITS_VOLUME: &str = "has lost its volume, and gets each database back with the next write to it";
+
 /// What one server of a cluster says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
@@ -93,11 +96,6 @@ impl Server {
     /// The other pods that it knows.
     pub(crate) fn known_pods(&self) -> BTreeSet<&str> {
         self.following.iter().map(|f| f.pod.as_str()).collect()
-    }
-
-    /// Whether the server in this pod is on another volume than when it last led, or had the primary's data: it has lost them.
-    pub(crate) fn has_lost_its_volume(&self, target: &Target, pod: &str) -> bool {
-        target.status.volumes.get(pod).is_some_and(|remembered| self.volume.as_ref() != Some(remembered))
     }
 
     /// That it is what it was, and on the same volume. With the time of its last sign from a primary ([`last_sign`]), also that there has been none
@@ -217,10 +215,8 @@ fn server(target: &Target, answer: &Result<Vec<Rows>, SqlError>) -> Result<Serve
     }
     let report = Report::of(answer)?;
     let rows = |result: usize| answer.as_ref().ok().and_then(|results| results.get(result));
-    let volume = match rows(0).map(|rows| rows.cell(0, 2)) {
-        Some(cell) => cell.map_err(|error| error.to_string())?.and_then(|cell| cell.text().ok()).map(ToOwned::to_owned),
-        None => None,
-    };
+    let volume = rows(0).map(|rows| rows.cell(0, 2)).transpose().map_err(|error| error.to_string())?.flatten();
+    let volume = volume.and_then(|cell| cell.text().ok()).map(ToOwned::to_owned);
     let following = match rows(1) {
         Some(rows) => (0..rows.rows.len()).map(|row| following(rows, row)).collect::<Result<_, _>>()?,
         None => Vec::new(),

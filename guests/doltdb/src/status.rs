@@ -13,6 +13,7 @@ use crate::{
     primary::{COUNTED, Reason, Step, Transition},
     proof::Proof,
     roles::{Leadership, knows},
+    server::LOST_ITS_VOLUME,
     target::Target,
     update::Replacement,
     volumes::Growth,
@@ -155,7 +156,7 @@ pub(crate) fn roles_ready(
             return Err(Obstacle::new("SeveralPrimaries", message));
         }
     };
-    let epoch = observed.servers.get(&leader).and_then(|server| server.as_ref().ok()).map(|server| server.report.epoch).unwrap_or_default();
+    let epoch = observed.server(leader).map(|server| server.report.epoch).unwrap_or_default();
     for ordinal in (0..target.replicas).filter(|ordinal| *ordinal != leader) {
         let pod = target.pod(ordinal);
         let why = match observed.servers.get(&ordinal) {
@@ -168,7 +169,7 @@ pub(crate) fn roles_ready(
                 format!("gets nothing from the primary {}, which knows it only after a restart", target.pod(leader))
             }
             Some(Ok(_)) => match proof.bereft.get(&ordinal) {
-                Some(lost) => format!("has lost its volume, and gets each database back with the next write to it: {}", lost.join(", ")),
+                Some(lost) => format!("{LOST_ITS_VOLUME}: {}", lost.join(", ")),
                 None => continue,
             },
         };

@@ -14,7 +14,7 @@ use crate::{
     observe::Observed,
     pod::Pod,
     roles::Leadership,
-    server::Progress,
+    server::{LOST_ITS_VOLUME, Progress},
     target::Target,
 };
 
@@ -59,7 +59,7 @@ pub(crate) fn replacement(target: &Target, observed: &Observed, leadership: &Lea
     if let Some(pod) = alone.next().and_then(|ordinal| observed.pods.get(&ordinal)) {
         return replaced(pod);
     }
-    let primary = leader.and_then(|leader| observed.servers.get(&leader)?.as_ref().ok());
+    let primary = leader.and_then(|leader| observed.server(leader));
     let mut ignorant = stale.iter().copied().filter(|ordinal| leader != Some(*ordinal));
     if let Some(pod) = ignorant
         .rfind(|ordinal| primary.is_some_and(|primary| primary.is_unknown_to(&target.pod(*ordinal))))
@@ -215,20 +215,19 @@ fn all_well(target: &Target, observed: &Observed, leader: Option<i32>) -> Result
         return Ok(());
     }
     let leader = leader.ok_or("there is not exactly one primary")?;
-    let primary = observed.servers.get(&leader).and_then(|server| server.as_ref().ok()).ok_or("the primary gives no answer")?;
+    let primary = observed.server(leader).ok_or("the primary gives no answer")?;
     for ordinal in (0..replicas).filter(|ordinal| *ordinal != leader) {
         let name = target.pod(ordinal);
         // Only a primary that is replaced will know it.
         if !primary.knows(&name) {
             continue;
         }
-        let follows = observed.servers.get(&ordinal).and_then(|server| server.as_ref().ok());
-        let Some(standby) = follows.filter(|server| server.report.role == Role::Standby && server.report.epoch == primary.report.epoch)
-        else {
+        let follows = observed.server(ordinal);
+        if !follows.is_some_and(|server| server.report.role == Role::Standby && server.report.epoch == primary.report.epoch) {
             return Err(format!("{name} does not follow {}", target.pod(leader)));
-        };
-        if standby.has_lost_its_volume(target, &name) {
-            return Err(format!("{name} has lost its volume, and gets each database back with the next write to it"));
+        }
+        if observed.has_lost_its_volume(target, ordinal) {
+            return Err(format!("{name} {LOST_ITS_VOLUME}"));
         }
         if let Progress::Behind(why) = primary.progress_of(&name) {
             return Err(format!("on {name} {why}"));

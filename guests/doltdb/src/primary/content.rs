@@ -96,20 +96,19 @@ pub(crate) fn same(world: &dyn World, target: &Target, one: i32, other: i32) -> 
 /// # Errors
 /// Which server did not tell, and why.
 pub(crate) fn lost(world: &dyn World, target: &Target, one: i32, other: i32) -> Result<Vec<String>, String> {
-    let contents = contents(world, target, &[one, other])?;
-    let alone = |ordinal: i32, database: &String| -> Content {
-        contents
-            .get(&ordinal)
-            .and_then(|content| content.get_key_value(database))
-            .into_iter()
-            .map(|(name, heads)| (name.clone(), heads.clone()))
-            .collect()
-    };
+    let mut contents = contents(world, target, &[one, other])?;
+    let [ours, mut theirs] = [one, other].map(|ordinal| contents.remove(&ordinal).unwrap_or_default());
     let mut lost = Vec::new();
-    for database in contents.get(&one).into_iter().flat_map(BTreeMap::keys) {
-        let (ours, theirs) = (alone(one, database), alone(other, database));
-        if theirs.is_empty() || standing(world, target, (one, &ours), (other, &theirs))? == Standing::Lacks {
-            lost.push(database.clone());
+    for (database, heads) in ours {
+        let has_it = match theirs.remove_entry(&database) {
+            Some(there) => {
+                let ours = Content::from([(database.clone(), heads)]);
+                standing(world, target, (one, &ours), (other, &Content::from([there])))? != Standing::Lacks
+            }
+            None => false,
+        };
+        if !has_it {
+            lost.push(database);
         }
     }
     Ok(lost)

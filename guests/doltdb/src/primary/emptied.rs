@@ -5,14 +5,13 @@ use crds::names;
 use sdk::Severity;
 
 use super::{Situation, Step, failover::leaderless};
-use crate::{build::BOOTSTRAP_EPOCH, observe::Observed, roles::Leadership, server::Server, target::Target};
+use crate::{build::BOOTSTRAP_EPOCH, observe::Observed, roles::Leadership, target::Target};
 
 /// The primary that has lost its volume, where another server had its data and has not been seen to have lost its own.
 pub(crate) fn emptied(target: &Target, observed: &Observed, leadership: &Leadership) -> Option<i32> {
     let Leadership::One(leader) = leadership else { return None };
-    let server = |ordinal: &i32| -> Option<&Server> { observed.servers.get(ordinal)?.as_ref().ok() };
-    let has_lost = |ordinal: &i32| server(ordinal).is_some_and(|server| server.has_lost_its_volume(target, &target.pod(*ordinal)));
-    if server(leader)?.report.epoch != BOOTSTRAP_EPOCH || target.status.databases.is_empty() || !has_lost(leader) {
+    let has_lost = |ordinal: &i32| observed.has_lost_its_volume(target, *ordinal);
+    if observed.server(*leader)?.report.epoch != BOOTSTRAP_EPOCH || target.status.databases.is_empty() || !has_lost(leader) {
         return None;
     }
     let mut others = target.status.volumes.keys().filter_map(|pod| names::ordinal(pod)).filter(|ordinal| ordinal != leader);

@@ -28,7 +28,7 @@ pub(crate) fn forgetful(world: &dyn World, target: &Target, observed: &mut Obser
     if !observed.is_as_specified(target) {
         return None;
     }
-    let report = observed.servers.get(&leader)?.as_ref().ok()?.report;
+    let report = observed.server(leader)?.report;
     let label = observed.pods.get(&leader)?.header.label(crds::names::LABEL_CLUSTER_ROLE);
     let is_new = label != Some(crds::names::ROLE_PRIMARY) || Transition::of(target).is_some_and(|transition| transition.to == leader);
     if !is_new || report.role != Role::Primary {

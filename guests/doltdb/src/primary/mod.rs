@@ -158,7 +158,7 @@ impl Step {
 
 impl Situation<'_> {
     fn server(&self, ordinal: i32) -> Option<&Server> {
-        self.observed.servers.get(&ordinal)?.as_ref().ok()
+        self.observed.server(ordinal)
     }
 
     /// How long ago something was that the status tells of. A clock that was set back by much makes it long ago: it must not be waited for.
@@ -196,9 +196,9 @@ impl Situation<'_> {
         self.target.status.caught_up_standbys.contains(&self.pod_name(ordinal)) && !self.has_lost_its_volume(ordinal)
     }
 
-    /// Whether a server answers, on another volume than when it last led, or had the primary's data.
+    /// As [`Observed::has_lost_its_volume`].
     fn has_lost_its_volume(&self, ordinal: i32) -> bool {
-        self.server(ordinal).is_some_and(|server| server.has_lost_its_volume(self.target, &self.pod_name(ordinal)))
+        self.observed.has_lost_its_volume(self.target, ordinal)
     }
 
     /// An epoch that nobody has ever been primary with.

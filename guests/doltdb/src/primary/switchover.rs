@@ -18,7 +18,10 @@ use super::{
     recovery::{self, has_all_commits},
     replication_on,
 };
-use crate::{server::Progress, update};
+use crate::{
+    server::{LOST_ITS_VOLUME, Progress},
+    update,
+};
 
 /// How long a standby stays reserved before the primary steps down: its replication is seen to go on, and what routes connections has settled.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -187,7 +190,7 @@ fn fit(s: &Situation<'_>, leader: i32, candidate: i32, reason: Reason) -> Result
         return Err(format!("{name} gets nothing from the primary, which knows it only after a restart"));
     }
     if s.has_lost_its_volume(candidate) {
-        return Err(format!("{name} has lost its volume, and gets each database back with the next write to it"));
+        return Err(format!("{name} {LOST_ITS_VOLUME}"));
     }
     match primary.progress_of(&name) {
         Progress::CaughtUp if s.had_all_data(candidate) => Ok(()),

@@ -42,6 +42,12 @@ impl Ignore {
 }
 
 impl Content {
+    /// That of a database that is made now, where so many things were made before.
+    pub(super) fn anew(made: &mut u64) -> Self {
+        *made += 1;
+        Self { made: *made, ..Self::default() }
+    }
+
     /// Character set and collation.
     pub(super) fn charset(&self) -> (String, String) {
         let (charset, collation) = &self.charset;
@@ -67,8 +73,7 @@ impl Dolt {
         let Some(volume) = self.servers.get(server).map(|server| server.volume.clone()) else { return Answer::Lost };
         let content = self.volumes.entry(volume).or_default().databases.entry(database.into()).or_insert_with(|| {
             // The accounts have no commits.
-            self.made += u64::from(database != ACCOUNTS);
-            Arc::new(Content { made: if database == ACCOUNTS { 0 } else { self.made }, ..Content::default() })
+            Arc::new(if database == ACCOUNTS { Content::default() } else { Content::anew(&mut self.made) })
         });
         if let Err(words) = change(Arc::make_mut(content)) {
             return Answer::Error(CODE, words);

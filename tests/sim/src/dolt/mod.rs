@@ -410,8 +410,7 @@ impl Dolt {
         match volume.databases.get_mut(database) {
             Some(content) => Arc::make_mut(content).writes.push(write),
             None => {
-                self.made += 1;
-                let mut content = Content { made: self.made, ..Content::default() };
+                let mut content = Content::anew(&mut self.made);
                 content.writes.push(write);
                 volume.databases.insert(database.into(), Arc::new(content));
             }

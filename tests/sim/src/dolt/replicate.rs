@@ -110,8 +110,7 @@ impl Dolt {
         server.heard(database, self.now);
         let Some(volume) = self.volumes.get_mut(&server.volume) else { return };
         if !volume.databases.contains_key(database) {
-            self.made += 1;
-            volume.databases.insert(database.into(), Arc::new(Content { made: self.made, ..Content::default() }));
+            volume.databases.insert(database.into(), Arc::new(Content::anew(&mut self.made)));
         }
     }
 
