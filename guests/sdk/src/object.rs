@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -47,16 +48,10 @@ fn body<T: DeserializeOwned>(object: &Object) -> Result<T, Failure> {
 
 /// In Kubernetes a field that is null is a field that is not there. Types with defaults see no difference then. Most bodies have none.
 fn without_nulls(body: &str) -> Result<Cow<'_, str>, serde_json::Error> {
-    if !has_null(body.as_bytes()) {
+    if memmem::find(body.as_bytes(), b"null").is_none() {
         return Ok(body.into());
     }
     Ok(serde_json::to_string(&pruned(serde_json::from_str(body)?))?.into())
-}
-
-/// Whether the word is in it. Of four bytes in a row one is looked at, which would be one of its letters.
-fn has_null(body: &[u8]) -> bool {
-    let around = |at: usize| body[at - 3..].windows(4).take(4).any(|word| word == b"null");
-    (3..body.len()).step_by(4).any(|at| matches!(body[at], b'n' | b'u' | b'l') && around(at))
 }
 
 fn pruned(body: Value) -> Value {
@@ -211,10 +206,6 @@ mod tests {
         };
         let read = |body: &str| Typed::<Body>::try_from(&Object { header: header.clone(), body: body.to_owned() });
         assert_eq!(read(r#"{"spec": null}"#).map(|typed| typed.body).ok(), Some(Body::default()));
-        for place in 0..8 {
-            let body = format!(r#"{{"a": "{}", "spec": null}}"#, "-".repeat(place));
-            assert!(has_null(body.as_bytes()) && !has_null(body.replace("null", "nul").as_bytes()));
-        }
         let failure = read(r#"{"spec": {"replicas": "two"}}"#).err().map(|failure| failure.message).unwrap_or_default();
         assert!(failure.starts_with("cannot read Thing a/b: "), "{failure}");
     }

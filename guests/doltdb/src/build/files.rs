@@ -44,7 +44,7 @@ fn listener(target: &Target) -> Option<Files<'_>> {
 
 fn aws(target: &Target, form: Form) -> Option<Files<'_>> {
     let secret = || names::aws_secret(target.name()).into();
-    (form == Form::AwsFiles).then(|| Files { volume: "aws", secret: secret(), optional: true, folder: AWS_FOLDER })
+    (form >= Form::AwsFiles).then(|| Files { volume: "aws", secret: secret(), optional: true, folder: AWS_FOLDER })
 }
 
 fn files(target: &Target, form: Form) -> impl Iterator<Item = Files<'_>> {
@@ -75,5 +75,5 @@ fn mount(files: Files<'_>) -> impl Json {
 /// Variables of the server that name them. A file that is not there is no mistake for AWS.
 pub(super) fn env(form: Form) -> impl Iterator<Item = Variable<'static>> {
     let files = [("AWS_SHARED_CREDENTIALS_FILE", AWS_CREDENTIALS), ("AWS_CONFIG_FILE", AWS_CONFIG)];
-    files.into_iter().filter(move |_| form == Form::AwsFiles).map(|(variable, file)| literal(variable, file))
+    files.into_iter().filter(move |_| form >= Form::AwsFiles).map(|(variable, file)| literal(variable, file))
 }

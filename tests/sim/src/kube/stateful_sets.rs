@@ -66,7 +66,8 @@ impl World {
         self.api.set_status(set_key, status);
     }
 
-    fn revision(&mut self, set: &Stored) -> String {
+    /// [`revision`], worked out once for each generation.
+    pub(crate) fn revision(&mut self, set: &Stored) -> String {
         let known = self.revisions.get(&set.header.uid).filter(|(generation, _)| *generation == set.header.generation);
         if let Some((_, revision)) = known {
             return revision.clone();

@@ -9,7 +9,6 @@ use host::{cluster::Stored, gateway::ObjectKey};
 
 use crate::{
     api::Change,
-    kube::revision,
     oracle::Violation,
     run::{Options, to_the_end},
     scenario::Scenario,
@@ -32,9 +31,6 @@ pub(crate) struct Churn {
 impl Churn {
     pub(super) fn count(&mut self, change: &Change) {
         let gone = change.object.is_none();
-        if let Some(set) = change.object.as_ref().filter(|_| change.key.kind == "StatefulSet") {
-            self.count_template(set);
-        }
         let counts = match &change.object {
             _ if change.key.kind != "Pod" => change.is_new || gone,
             Some(_) if change.is_new => {
@@ -50,8 +46,7 @@ impl Churn {
     }
 
     /// A template that the StatefulSet's controller has not seen replaces its pods.
-    fn count_template(&mut self, set: &Stored) {
-        let template = revision(set);
+    pub(super) fn count_template(&mut self, set: &Stored, template: String) {
         let is_new = set.body["status"]["updateRevision"].as_str().is_some_and(|known| known != template);
         if is_new && self.template != template {
             self.replaced += set.body["spec"]["replicas"].as_u64().and_then(|replicas| usize::try_from(replicas).ok()).unwrap_or_default();

@@ -205,6 +205,11 @@ impl World {
         }
     }
 
+    /// How many Backups have not come to their end, or have failed there.
+    pub(super) fn backups_in_vain(&self) -> u64 {
+        self.api.all("Backup").filter(|(_, backup)| phase(backup) != "Completed").count() as u64
+    }
+
     /// What is not as it should be with Backups and their schedules.
     pub(super) fn unsettled_copies(&self) -> Option<String> {
         for (key, backup) in self.api.all("Backup") {

@@ -233,6 +233,10 @@ impl World {
     /// Whatever changes in the API server.
     pub(crate) fn on_change(&mut self, at: usize) {
         let Some(change) = self.api.change(at).cloned() else { return };
+        if let Some(set) = change.object.as_ref().filter(|_| change.key.kind == "StatefulSet") {
+            let template = self.revision(set);
+            self.oracle.churn.count_template(set, template);
+        }
         self.oracle.churn.count(&change);
         match (change.key.kind.as_str(), &change.object) {
             ("PersistentVolumeClaim", None) if !self.may_lose_claims() => {

@@ -12,7 +12,9 @@ use crate::{
 /// Between two looks, in milliseconds.
 const LOOK: u64 = 500;
 /// Until when everything must be as it should, after the last fault, in milliseconds.
-pub(crate) const CONVERGENCE: u64 = 240_000;
+const CONVERGENCE: u64 = 240_000;
+/// For how much longer a Backup may be tried again before it has failed, in milliseconds.
+const TRIES: u64 = 180_000;
 /// For how long nothing must change then, in milliseconds.
 const QUIET: u64 = 25_000;
 
@@ -45,7 +47,7 @@ impl World {
             (None, _) => self.oracle.settled = Some((self.now, effects)),
             (Some(_), _) => self.oracle.settled = None,
         }
-        if self.now - begin > CONVERGENCE && !self.finished {
+        if self.now - begin > CONVERGENCE + TRIES * self.backups_in_vain() && !self.finished {
             let why = unsettled.unwrap_or_else(|| "everything is as it should be, but effects go on".into());
             self.violated("converges", format!("{} s after the last fault: {why}", (self.now - begin) / 1_000));
         }
