@@ -33,7 +33,7 @@ pub(crate) use kept_role::forgetful;
 pub(crate) use switchover::SWITCHED;
 pub(crate) use transition::{Reason, Transition};
 
-use self::heard::last_sign;
+use self::{content::same, heard::last_sign};
 use crate::{
     form::Form,
     observe::Observed,
@@ -194,6 +194,13 @@ impl Situation<'_> {
     /// Whether a server had all data when the primary was last asked, and is on the volume that has them.
     fn had_all_data(&self, ordinal: i32) -> bool {
         self.target.status.caught_up_standbys.contains(&self.pod_name(ordinal)) && !self.has_lost_its_volume(ordinal)
+    }
+
+    /// Servers that had all data when the primary was last asked, and are seen to lack something of this one, which has everything. The primary wrote
+    /// on until it stepped down, and nobody can say again what they lack, should this one be lost at once.
+    fn left_behind(&self, ordinal: i32) -> Vec<i32> {
+        let lacks = |other: i32| self.server(other).is_some() && same(self.world, self.target, ordinal, other) == Ok(false);
+        self.ordinals().into_iter().filter(|other| *other != ordinal && self.had_all_data(*other) && lacks(*other)).collect()
     }
 
     /// As [`Observed::has_lost_its_volume`].

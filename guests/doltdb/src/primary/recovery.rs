@@ -13,7 +13,7 @@ use super::{
     content::{Content, Standing, contents, standing},
     failover,
     former::counts,
-    switchover::{SWITCH, promote},
+    switchover::{SWITCH, promote, promote_complete},
 };
 use crate::build::BOOTSTRAP_EPOCH;
 
@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// the highest epoch that there is, it has stepped down, and nobody has been primary since.
 pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
     if s.server(primary).is_some_and(|server| server.report.epoch >= s.target.recorded_epoch()) && is_what_it_was(s, primary) {
-        return promote(s, recovery(s, primary, primary));
+        return promote_complete(s, recovery(s, primary, primary));
     }
     for ordinal in s.ordinals() {
         let name = s.pod_name(ordinal);
@@ -47,7 +47,7 @@ pub(super) fn nobody(s: &Situation<'_>, primary: i32) -> Step {
         heir => heir,
     });
     match heir {
-        Ok(heir) => promote(s, recovery(s, primary, heir)),
+        Ok(heir) => promote_complete(s, recovery(s, primary, heir)),
         Err(why) => wait(s, why),
     }
 }
@@ -71,7 +71,7 @@ pub(super) fn several(s: &Situation<'_>, ordinals: &[i32], epoch: u64) -> Step {
     let primary = s.target.recorded_primary();
     candidates.sort_by_key(|ordinal| (*ordinal != primary, *ordinal));
     match contents(s.world, s.target, ordinals).and_then(|contents| covering(s, &contents, &candidates, &EVERYTHING)) {
-        Ok(candidate) => promote(s, recovery(s, primary, candidate)),
+        Ok(candidate) => promote_complete(s, recovery(s, primary, candidate)),
         Err(why) => wait(s, format!("several servers are primary at epoch {epoch}: {why}")),
     }
 }
@@ -85,14 +85,14 @@ pub(super) fn stale(s: &Situation<'_>, ordinal: i32) -> Step {
             let heir = s.server(transition.to).map(|server| server.report.epoch);
             let is_behind = |epoch: u64| epoch < transition.epoch;
             if heir.is_none_or(is_behind) && is_what_it_was(s, ordinal) {
-                promote(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
+                promote_complete(s, Transition { to: ordinal, fencing: None, epoch: s.next_epoch(), ..transition })
             } else if heir.is_some_and(is_behind) {
                 failover::leaderless(s)
             } else {
                 Step { transition: Some(transition), ..Step::default() }
             }
         }
-        None if is_what_it_was(s, ordinal) => promote(s, recovery(s, ordinal, ordinal)),
+        None if is_what_it_was(s, ordinal) => promote_complete(s, recovery(s, ordinal, ordinal)),
         _ => failover::leaderless(s),
     }
 }

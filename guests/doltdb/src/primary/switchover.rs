@@ -282,7 +282,7 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
             continue;
         }
         match same(s.world, s.target, transition.from, candidate) {
-            Ok(true) => return instead(s, transition, candidate),
+            Ok(true) => return Step { behind: s.left_behind(candidate), ..instead(s, transition, candidate) },
             Ok(false) => {}
             Err(why) => unknown = Some(why),
         }
@@ -301,7 +301,7 @@ pub(super) fn after_step_down(s: &Situation<'_>, transition: Transition) -> Step
     let message = format!("no standby has all data of {}: it becomes primary again", s.pod_name(transition.from));
     let epoch = s.next_epoch().max(transition.epoch + 1);
     let back = Transition { to: transition.from, epoch, since: s.world.now(), failures: transition.failures + 1, ..transition };
-    let mut step = promote(s, back);
+    let mut step = promote_complete(s, back);
     step.events.push((Severity::Warning, "SwitchoverRolledBack", "SwitchPrimary", message));
     step
 }
@@ -329,6 +329,11 @@ pub(super) fn promote(s: &Situation<'_>, transition: Transition) -> Step {
     // A promotion that failed is tried again with what is seen then.
     step.look_again = Some(QUICKLY);
     step
+}
+
+/// The same for a server that has all that anybody has.
+pub(super) fn promote_complete(s: &Situation<'_>, transition: Transition) -> Step {
+    Step { behind: s.left_behind(transition.to), ..promote(s, transition) }
 }
 
 /// The pod of the server that was to become primary, where another one becomes it now. It may have, and stands still, or is cut off: when it is back,
