@@ -19,7 +19,7 @@ use crate::{
     api::key,
     oracle::Detour,
     run,
-    schedule::{Schedule, Trouble, Which},
+    schedule::{Fault, Schedule, Trouble, Which},
     world::{Event, World, clock},
 };
 
@@ -321,6 +321,8 @@ impl Scenario {
         if !fields.is_empty() {
             world.detour = fields.get(usize::try_from(schedule.seed).unwrap_or_default() % fields.len()).map(Detour::new);
         }
+        let stale = |fault: &Fault| if let Trouble::Restart { stale, .. } = fault.what { stale } else { 0 };
+        world.remembered = schedule.faults.iter().map(stale).max().unwrap_or_default();
         let begin = world.now;
         for (delay, act) in self.acts() {
             world.acts_until = world.acts_until.max(begin + delay);

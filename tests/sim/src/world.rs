@@ -130,6 +130,8 @@ pub(crate) struct World {
     /// Whether whoever drives the world has to look at it, and when they look anyway.
     pub(crate) urgent: bool,
     pub(crate) looked_at: u64,
+    /// How many changes a host may lack when it starts.
+    pub(crate) remembered: usize,
     /// When the scenario's last act is.
     pub(crate) acts_until: u64,
     /// The longest time that may pass without an acknowledged write, in milliseconds, if one is known.
@@ -182,6 +184,7 @@ impl World {
             finished: false,
             urgent: false,
             looked_at: 0,
+            remembered: 0,
             acts_until: 0,
             longest_gap: None,
             detour: None,
@@ -337,6 +340,7 @@ impl World {
                         former.put(&change);
                     }
                 }
+                self.api.forget((at + 1).saturating_sub(self.remembered));
             }
             Event::Pod { uid, token, step } => self.on_pod(&uid, token, step),
             Event::VolumeSnapshot { name, step } => self.on_volume_snapshot(&name, step),

@@ -5,7 +5,10 @@
 mod effects;
 mod fields;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use host::{
     cluster::Stored,
@@ -62,9 +65,11 @@ pub struct Api {
     pub(crate) now: Option<u64>,
     /// The objects when the history begins.
     base: BTreeMap<ObjectKey, Arc<Stored>>,
+    /// How many changes were before that.
+    forgotten: usize,
     /// Whether there may be objects whose owners are gone.
     orphans: bool,
-    history: Vec<Change>,
+    history: VecDeque<Change>,
 }
 
 /// A key.
@@ -97,31 +102,36 @@ impl Api {
 
     /// The number of changes so far.
     pub(crate) fn changes(&self) -> usize {
-        self.history.len()
+        self.forgotten + self.history.len()
     }
 
-    /// One change of the history.
+    /// One change of the history, unless it is forgotten.
     pub(crate) fn change(&self, at: usize) -> Option<&Change> {
-        self.history.get(at)
+        self.history.get(at.checked_sub(self.forgotten)?)
     }
 
     /// The objects as they were before the last `back` changes, and the place in the history after which changes are missing.
     pub(crate) fn earlier(&self, back: usize) -> (BTreeMap<ObjectKey, Arc<Stored>>, usize) {
         let until = self.history.len().saturating_sub(back);
         let mut objects = self.base.clone();
-        for change in &self.history[..until] {
-            match &change.object {
-                Some(object) => objects.insert(change.key.clone(), object.clone()),
-                None => objects.remove(&change.key),
-            };
-        }
-        (objects, until)
+        self.history.iter().take(until).for_each(|change| follow(&mut objects, change));
+        (objects, self.forgotten + until)
     }
 
     /// Forgets the history: nobody watches yet.
     pub(crate) fn forget_history(&mut self) {
-        self.base = self.objects.iter().map(|(key, kept)| (key.clone(), kept.object.clone())).collect();
-        self.history.clear();
+        self.forget(self.changes());
+        self.forgotten = 0;
+    }
+
+    /// Forgets the changes before this place: whoever watches has heard of them.
+    pub(crate) fn forget(&mut self, until: usize) {
+        while self.forgotten < until
+            && let Some(change) = self.history.pop_front()
+        {
+            self.forgotten += 1;
+            follow(&mut self.base, &change);
+        }
     }
 
     /// Creates an object, unless it exists. `at` is the time on the API server's clock.
@@ -280,7 +290,7 @@ impl Api {
         if gone {
             self.orphans = true;
             self.version += 1;
-            self.history.push(Change { version: self.version, key: key.clone(), object: None, is_new: false });
+            self.history.push_back(Change { version: self.version, key: key.clone(), object: None, is_new: false });
         }
         gone
     }
@@ -336,7 +346,7 @@ impl Api {
         let object = Arc::new(Stored { header: header(key, &body), body });
         let released =
             object.header.deleting && key.kind != "Pod" && object.body["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
-        self.history.push(Change { version: self.version, key: key.clone(), object: Some(object.clone()), is_new: before.is_none() });
+        self.history.push_back(Change { version: self.version, key: key.clone(), object: Some(object.clone()), is_new: before.is_none() });
         match self.objects.get_mut(key) {
             Some(kept) => kept.object = object,
             None => drop(self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() })),
@@ -344,6 +354,14 @@ impl Api {
         if released {
             self.remove(key);
         }
+    }
+}
+
+/// What objects are after a change.
+fn follow(objects: &mut BTreeMap<ObjectKey, Arc<Stored>>, change: &Change) {
+    match &change.object {
+        Some(object) => drop(objects.insert(change.key.clone(), object.clone())),
+        None => drop(objects.remove(&change.key)),
     }
 }
 
