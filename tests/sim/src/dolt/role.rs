@@ -192,8 +192,7 @@ impl Dolt {
         if from_role != Role::Primary {
             return Err("rpc error: code = FailedPrecondition desc = this server is not currently replicating".into());
         }
-        let meets_primary = from_epoch == epoch && role == Role::Primary;
-        if meets_primary {
+        if from_epoch == epoch && role == Role::Primary {
             self.set(to, Role::Broken, epoch);
         } else if from_epoch > epoch {
             self.set(to, Role::Standby, from_epoch);
@@ -202,8 +201,7 @@ impl Dolt {
         if !self.servers.get(to).is_some_and(|server| server.peers.iter().any(|peer| peer == from)) {
             return Err("rpc error: code = Unauthenticated desc = unauthenticated".into());
         }
-        let is_as_it_was = !meets_primary && from_epoch <= epoch;
-        let (role, epoch) = if is_as_it_was { (role, epoch) } else { self.state(to).unwrap_or((role, epoch)) };
+        let (role, epoch) = self.state(to).unwrap_or((role, epoch));
         match role {
             Role::Primary if epoch == from_epoch => self.set(from, Role::Broken, epoch),
             Role::Primary if epoch > from_epoch => self.set(from, Role::Standby, epoch),
