@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use memchr::memmem;
 
 use crate::{
     contract::{
@@ -126,7 +127,7 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     let Some(mut rest) = name.strip_prefix(first) else { return false };
     let (between, last) = parts.rsplit_once('*').map_or((None, parts), |(between, last)| (Some(between), last));
     for part in between.into_iter().flat_map(|between| between.split('*')) {
-        match rest.find(part) {
+        match memmem::find(rest.as_bytes(), part.as_bytes()) {
             Some(at) => rest = &rest[at + part.len()..],
             None => return false,
         }

@@ -3,6 +3,7 @@
 use std::{cell::OnceCell, collections::BTreeMap};
 
 use crds::{UpdateStrategy, names};
+use memchr::memmem;
 use sdk::{Json, Manifest, object};
 use sha2::{Digest, Sha256};
 
@@ -99,7 +100,7 @@ fn hash<'a>(config: impl IntoIterator<Item = (&'a String, &'a String)>) -> Strin
 
 /// The names of the other servers in a file.
 pub(super) fn peers(file: &str) -> impl Iterator<Item = &str> {
-    file.split("\n        - name: ").skip(1).filter_map(|rest| rest.lines().next()).map(|name| name.trim_matches('"'))
+    values(file, "\n        - name: ").map(|name| name.trim_matches('"'))
 }
 
 /// The role that a server has as long as its volume is empty. It is chosen once, when the cluster is made: a server that is added later, or
@@ -116,5 +117,10 @@ fn bootstrap_role(target: &Target, there: Option<&BTreeMap<String, String>>, key
 }
 
 fn role_of(file: &str) -> Option<&str> {
-    file.split_once("\n    bootstrap_role: ")?.1.lines().next()
+    values(file, "\n    bootstrap_role: ").next()
+}
+
+/// What stands in a file on each line that begins so.
+fn values<'a>(file: &'a str, begin: &'static str) -> impl Iterator<Item = &'a str> {
+    memmem::find_iter(file.as_bytes(), begin).filter_map(move |at| file[at + begin.len()..].lines().next())
 }
