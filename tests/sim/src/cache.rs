@@ -34,6 +34,8 @@ struct Known {
     /// As it crossed to reconcilers, by mask: they look at it more often than it changes.
     views: Vec<(Vec<String>, Seen)>,
     fingerprints: [Option<u64>; 2],
+    /// What reconcilers see of it, if it is a Secret and was asked for.
+    digests: Option<Vec<SecretDigest>>,
 }
 
 impl Known {
@@ -69,7 +71,8 @@ impl Cache {
         let labels = [labels(before.and_then(|known| known.object.as_ref())), labels(change.object.as_ref())];
         self.revision += 1;
         self.news.push(Wake { object: change.key.clone(), labels });
-        let known = Known { version: change.version, object: change.object.clone(), views: Vec::new(), fingerprints: [None; 2] };
+        let known =
+            Known { version: change.version, object: change.object.clone(), views: Vec::new(), fingerprints: [None; 2], digests: None };
         self.objects.insert(change.key.clone(), known);
     }
 
@@ -115,11 +118,12 @@ impl Cache {
         Ok(Listed { objects, next: None })
     }
 
-    pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<Vec<SecretDigest>> {
-        let stored = self.stored(&key("v1", "Secret", namespace, name))?;
-        let values = stored.body["data"].as_object().into_iter().flatten();
+    pub(crate) fn secret(&mut self, namespace: &str, name: &str) -> Option<Vec<SecretDigest>> {
+        let Known { object: Some(object), digests, .. } = self.objects.get_mut(&key("v1", "Secret", namespace, name))? else { return None };
         let digest = |value: &Value| hash(("digest", value.as_str().unwrap_or_default()));
-        Some(values.map(|(key, value)| SecretDigest { key: key.clone(), digest: digest(value) }).collect())
+        let values = || object.body["data"].as_object().into_iter().flatten();
+        let found = || values().map(|(key, value)| SecretDigest { key: key.clone(), digest: digest(value) }).collect();
+        Some(digests.get_or_insert_with(found).clone())
     }
 
     /// The value of a key of a Secret.

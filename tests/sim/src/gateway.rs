@@ -436,7 +436,7 @@ impl Gateway for SimGateway {
     }
 
     async fn secret(&self, _: &Subject, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        Ok(self.sim.look(|world| world.cache_of(self.replica).secret(namespace, name)))
+        Ok(self.sim.recall(|world| world.cache_of_mut(self.replica).secret(namespace, name)))
     }
 
     async fn fingerprint(&self, object: &ObjectRef) -> Option<u64> {

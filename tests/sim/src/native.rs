@@ -20,8 +20,8 @@ use host::{
     runtime::CallError,
 };
 use sdk::{
-    Application, Credentials, Effect, Endpoint, Failure, Header, Level, Object, ObjectRef, Page, Plan, Query, ReadError, Request, Rows,
-    SecretDigest, Selection, SqlError, Statement, TaskState, Timestamp, Tls, Value, World,
+    Application, Argument, Credentials, Effect, Endpoint, Failure, Header, Kind, Level, Object, ObjectRef, Operator, Page, Plan, Query,
+    ReadError, Request, Requirement, Rows, SecretDigest, Selection, SqlError, Statement, TaskState, Timestamp, Tls, Value, World,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -73,9 +73,15 @@ fn asked(query: &Query) -> contract::Query {
     let Credentials { namespace, secret, user_key, password_key } = credentials;
     let credentials = contract::Credentials { namespace, secret, user_key, password_key };
     let tls = tls.map(|Tls { secret, key, plaintext }| contract::Tls { secret, key, plaintext });
+    let argument = |argument: &Argument| match argument {
+        Argument::Identifier(name) => contract::Argument::Identifier(name.clone()),
+        Argument::Value(Value::Text(text)) => contract::Argument::Value(contract::Value::Text(text.clone())),
+        Argument::Value(Value::Signed(number)) => contract::Argument::Value(contract::Value::Signed(*number)),
+        other => cross(other),
+    };
     let statement = |Statement { text, arguments }: &Statement| contract::Statement {
         text: text.clone(),
-        arguments: if arguments.is_empty() { Vec::new() } else { cross(arguments) },
+        arguments: arguments.iter().map(argument).collect(),
     };
     contract::Query {
         endpoint: contract::Endpoint { host, port, credentials, tls },
@@ -84,6 +90,20 @@ fn asked(query: &Query) -> contract::Query {
         deadline: *deadline,
         max_rows: *max_rows,
     }
+}
+
+/// A selection on its way to the host.
+fn selected(selection: &Selection) -> contract::Selection {
+    let Selection { kind: Kind { api_version, kind }, namespace, labels, fields, limit, page } = selection.clone();
+    let operator = |operator| match operator {
+        Operator::In => contract::Operator::In,
+        Operator::NotIn => contract::Operator::NotIn,
+        Operator::Exists => contract::Operator::Exists,
+        Operator::DoesNotExist => contract::Operator::DoesNotExist,
+    };
+    let requirement = |Requirement { key, operator: by, values }| contract::Requirement { key, operator: operator(by), values };
+    let labels = labels.into_iter().map(requirement).collect();
+    contract::Selection { kind: contract::Kind { api_version, kind }, namespace, labels, fields, limit, page }
 }
 
 /// Rows on their way to a reconciler.
@@ -221,13 +241,15 @@ impl World for Inside<'_> {
     }
 
     fn select(&self, selection: &Selection) -> Result<Page, ReadError> {
-        let answer = self.gateway.select(&self.subject, &cross(selection)).now_or_never().expect(AT_ONCE);
+        let answer = self.gateway.select(&self.subject, &selected(selection)).now_or_never().expect(AT_ONCE);
         let page = |Listed { objects, next }| Page { objects: objects.into_iter().map(|seen| shown(seen.into_inner())).collect(), next };
         answer.map(page).map_err(|error| cross(&error))
     }
 
     fn secret(&self, namespace: &str, name: &str) -> Result<Option<Vec<SecretDigest>>, ReadError> {
-        cross(&self.gateway.secret(&self.subject, namespace, name).now_or_never().expect(AT_ONCE))
+        let answer = self.gateway.secret(&self.subject, namespace, name).now_or_never().expect(AT_ONCE);
+        let digest = |contract::SecretDigest { key, digest }| SecretDigest { key, digest };
+        answer.map(|keys| keys.map(|keys| keys.into_iter().map(digest).collect())).map_err(|error| cross(&error))
     }
 
     fn query(&self, queries: &[Query]) -> Vec<Result<Vec<Rows>, SqlError>> {

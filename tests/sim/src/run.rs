@@ -101,7 +101,7 @@ async fn play(world: World, seed: u64, options: &Options) -> World {
             let former_news = world.has_former_host().then(|| world.former_cache().map(Cache::take_news).unwrap_or_default());
             let lost = std::mem::take(&mut world.leases.lost);
             let swapped = std::mem::take(&mut world.faults.swap);
-            world.looked_at = world.agenda.next_news().unwrap_or(until + 1);
+            world.looked_at = world.agenda.next_news().min(until + 1);
             (world.looked_at, world.cache.take_news(), former_news, lost, swapped, world.faults.crash.take().is_some(), world.host_up)
         };
         if lost {

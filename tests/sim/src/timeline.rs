@@ -5,6 +5,9 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 /// When something happens, and how many were planned before it.
 pub(crate) type When = (u64, u64);
 
+/// Later than all that is planned.
+pub(crate) const NEVER: When = (u64::MAX, u64::MAX);
+
 /// What is to happen.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline<T> {
@@ -30,9 +33,9 @@ impl<T> Timeline<T> {
         self.heap.push(Reverse(Planned { when, what }));
     }
 
-    /// When the next is.
-    pub(crate) fn first(&self) -> Option<When> {
-        self.heap.peek().map(|Reverse(planned)| planned.when)
+    /// When the next is; [`NEVER`] where nothing is planned.
+    pub(crate) fn first(&self) -> When {
+        self.heap.peek().map_or(NEVER, |Reverse(planned)| planned.when)
     }
 
     /// Takes the next out.

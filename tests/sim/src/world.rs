@@ -15,7 +15,7 @@ use crate::{
     dolt::Dolt,
     faults::Faults,
     host::FIRST,
-    kube::{PodRun, PodStep, SnapshotStep, VolumeSnapshots},
+    kube::{self, PodRun, PodStep, SnapshotStep, VolumeSnapshots},
     lease::Leases,
     oracle::{Detour, Oracle},
     rng::Rng,
@@ -144,13 +144,17 @@ pub(crate) struct World {
     cut: BTreeSet<(String, String)>,
     /// How often a path was opened or closed.
     cuts: u64,
-    /// The same, and which servers there were, when it was last noted who is within reach.
-    noted: (u64, Vec<(u64, bool, bool)>),
+    /// The same, and [`Dolt::turns`], when it was last noted who is within reach.
+    noted: (u64, u64),
     /// Changes for which a [`Event::Watch`] has been planned, and when the last of them is.
     watched: (usize, u64),
     /// The revision of each StatefulSet by its uid, with the generation that it is of.
     pub(crate) revisions: BTreeMap<String, (u64, String)>,
     controllers_due: bool,
+    /// Whether anything has changed that is of concern to the cluster's controllers, since they last looked.
+    pub(crate) concerns_controllers: bool,
+    /// The pods behind each Service, as they last made them out.
+    pub(crate) served: BTreeMap<String, Vec<String>>,
 }
 
 impl World {
@@ -192,10 +196,12 @@ impl World {
             agenda: Agenda::default(),
             cut: BTreeSet::new(),
             cuts: 0,
-            noted: (0, Vec::new()),
+            noted: (0, 0),
             watched: (0, 0),
             revisions: BTreeMap::new(),
             controllers_due: false,
+            concerns_controllers: true,
+            served: BTreeMap::new(),
         }
     }
 
@@ -231,29 +237,29 @@ impl World {
         self.rng.within(range)
     }
 
-    /// When something happens next.
-    pub(crate) fn next(&self) -> Option<u64> {
-        [self.agenda.next(), self.dolt.next()].into_iter().flatten().min()
-    }
-
     /// Whether something has to be done before whoever drives the world looks anyway.
     pub(crate) fn wants_driver(&self) -> bool {
         self.urgent
             || self.finished
             || self.oracle.violation.is_some()
-            || self.agenda.next_news().is_some_and(|next| next < self.looked_at)
+            || self.agenda.next_news() < self.looked_at
             || self.cache.has_news()
             || self.leases.former_has_news()
     }
 
     /// Lets happen what is due until a time, in order.
     pub(crate) fn advance(&mut self, until: u64) {
-        while let Some(at) = self.next().filter(|at| *at <= until) {
+        loop {
+            let due = self.dolt.next();
+            let at = self.agenda.next().min(due);
+            if at > until {
+                break;
+            }
             self.now = self.now.max(at);
             self.dolt.now = self.now;
             // Nothing follows from what a client does without a server, nor from what a host hears.
             let mut ends_there = false;
-            if self.dolt.next().is_some_and(|due| due <= self.now) {
+            if due <= self.now {
                 self.dolt.step();
             } else if let Some(event) = self.agenda.pop() {
                 ends_there = matches!(event, Event::Write | Event::Answer { .. } | Event::Patience { .. } | Event::Watch(_));
@@ -286,6 +292,7 @@ impl World {
             return;
         }
         for at in from..until {
+            self.concerns_controllers |= self.api.change(at).is_some_and(|change| kube::LOOKED_AT.contains(&change.key.kind.as_str()));
             self.on_change(at);
             let delay = self.wait(1..40) + self.faults.watch_delay(self.now);
             self.plan_watch(at, delay);
@@ -299,10 +306,10 @@ impl World {
 
     /// Since when each server is within reach, and takes writes. This is after each event, and seldom anything new.
     fn note_who_is_there(&mut self) {
-        if self.noted.0 == self.cuts && self.noted.1.iter().copied().eq(self.dolt.presence()) {
+        let now = (self.cuts, self.dolt.turns());
+        if std::mem::replace(&mut self.noted, now) == now {
             return;
         }
-        self.noted = (self.cuts, self.dolt.presence().collect());
         let Self { dolt, cut, reachable, reached, writable, now, .. } = self;
         let is_cut = |pod: &String| !cut.is_empty() && cut.contains(&(HOST.to_owned(), pod.clone()));
         let within_reach = |pod: &String| dolt.answers(pod) && !is_cut(pod);

@@ -93,8 +93,8 @@ impl Model {
 
     fn pass(&mut self, time: u64) {
         let until = self.dolt.now + time;
-        while let Some(at) = self.dolt.next().filter(|at| *at <= until) {
-            self.dolt.now = self.dolt.now.max(at);
+        while self.dolt.next() <= until {
+            self.dolt.now = self.dolt.now.max(self.dolt.next());
             self.dolt.step();
         }
         self.dolt.now = until;

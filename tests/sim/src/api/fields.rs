@@ -60,11 +60,20 @@ pub(super) fn remove_absent(body: &mut Value, before: &Value, now: &Value, other
     }
 }
 
-/// Whether two bodies have the same fields, whatever their values.
+/// Whether two bodies have the same fields and conditions, whatever their values.
 pub(super) fn are_the_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len() && one.iter().all(|(name, value)| other.get(name).is_some_and(|other| are_the_same(value, other)))
+            one.len() == other.len()
+                && one.iter().zip(other).all(|((name, value), (other_name, other))| {
+                    name == other_name
+                        && match (value.as_array(), other.as_array()) {
+                            (Some(one), Some(other)) if name == "conditions" => {
+                                one.iter().map(|c| &c["type"]).eq(other.iter().map(|c| &c["type"]))
+                            }
+                            _ => are_the_same(value, other),
+                        }
+                })
         }
         (Value::Object(_), _) | (_, Value::Object(_)) => false,
         _ => true,
@@ -85,6 +94,17 @@ mod tests {
         remove_absent(&mut body, &before, &now, &[]);
         overlay(&mut body, &now);
         assert_eq!(body, json!({"spec": {"a": 3, "b": {"other": 4}}, "status": {"x": 1}}));
+    }
+
+    #[test]
+    fn bodies_with_the_same_conditions_have_the_same_fields() {
+        let body = |status: &str, types: &[&str]| {
+            let conditions: Vec<Value> = types.iter().map(|kind| json!({"type": kind, "status": status})).collect();
+            json!({"conditions": conditions, "list": types, "phase": status})
+        };
+        assert!(are_the_same(&body("True", &["A", "B"]), &body("False", &["A", "B"])));
+        assert!(!are_the_same(&body("True", &["A", "B"]), &body("True", &["A"])));
+        assert!(!are_the_same(&json!({"a": 1, "b": 2}), &json!({"a": 1, "c": 2})));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod effects;
 mod fields;
+mod objects;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,6 +17,8 @@ use host::{
     gateway::ObjectKey,
 };
 use serde_json::{Value, json};
+
+use self::objects::Objects;
 
 /// What every deleted object that is still there has.
 const DELETED_AT: &str = "2026-01-01T00:00:00Z";
@@ -58,7 +61,7 @@ struct Applied {
 /// The objects.
 #[derive(Debug, Clone, Default)]
 pub struct Api {
-    objects: BTreeMap<ObjectKey, Kept>,
+    objects: Objects,
     version: u64,
     uids: u64,
     /// The time on its clock, for what is made by an apply.
@@ -97,7 +100,7 @@ impl Api {
 
     /// Objects of a kind, by namespace and name.
     pub(crate) fn all(&self, kind: &str) -> impl Iterator<Item = (&ObjectKey, &Arc<Stored>)> {
-        self.objects.iter().filter(move |(key, _)| key.kind == kind).map(|(key, kept)| (key, &kept.object))
+        self.objects.of_kind(kind).map(|(key, kept)| (key, &kept.object))
     }
 
     /// The number of changes so far.
@@ -138,7 +141,7 @@ impl Api {
     pub fn create(&mut self, mut body: Value, at: u64) -> bool {
         body["metadata"]["creationTimestamp"] = sdk::rfc3339(at).into();
         let key = key_of(&body);
-        !self.objects.contains_key(&key) && self.commit(&key, body)
+        self.objects.get(&key).is_none() && self.commit(&key, body)
     }
 
     /// Server-side apply, forced, of an object or of a part of it. Gives whether anything changed.
@@ -170,7 +173,9 @@ impl Api {
             Some(kept) if !uid.is_empty() && kept.object.header.uid != uid => return Err(invalid(key, "the uid is another")),
             Some(kept) => kept.object.body.clone(),
         };
-        if let Some(before) = there.and_then(|kept| kept.applied.get(&place)) {
+        let before = there.and_then(|kept| kept.applied.get(&place));
+        let owned_before = before.is_some_and(|before| fields::are_the_same(&before.fields, &body));
+        if let Some(before) = before.filter(|_| !owned_before) {
             let others: Vec<&Value> =
                 there.iter().flat_map(|kept| &kept.applied).filter(|(by, _)| **by != place).map(|(_, applied)| &*applied.fields).collect();
             fields::remove_absent(&mut next, &before.fields, &body, &others);
@@ -185,8 +190,6 @@ impl Api {
             let message = format!("StatefulSet {}: spec.{field}: updates to it are forbidden", key.name);
             return Err(Refusal { kind: FailureKind::Invalid, message });
         }
-        let owned_before =
-            there.and_then(|kept| kept.applied.get(&place)).is_some_and(|before| fields::are_the_same(&before.fields, &body));
         // Who owns which field is a part of the object, too, though nobody here gets to see it.
         let changed = self.commit(key, next) || (!owned_before && self.touch(key));
         if let Some(kept) = self.objects.get_mut(key) {
@@ -300,13 +303,14 @@ impl Api {
         if !std::mem::take(&mut self.orphans) {
             return false;
         }
-        let uids: std::collections::BTreeSet<&str> = self.objects.values().map(|kept| kept.object.header.uid.as_str()).collect();
-        let orphans: Vec<ObjectKey> = self
+        let uids: std::collections::BTreeSet<&str> = self.objects.iter().map(|(_, kept)| kept.object.header.uid.as_str()).collect();
+        let mut orphans: Vec<ObjectKey> = self
             .objects
             .iter()
             .filter(|(_, kept)| !kept.object.header.deleting && controller(&kept.object.body).is_some_and(|owner| !uids.contains(owner)))
             .map(|(key, _)| key.clone())
             .collect();
+        orphans.sort_unstable();
         orphans.iter().filter(|key| self.delete(key, None)).count() > 0
     }
 
@@ -349,7 +353,7 @@ impl Api {
         self.history.push_back(Change { version: self.version, key: key.clone(), object: Some(object.clone()), is_new: before.is_none() });
         match self.objects.get_mut(key) {
             Some(kept) => kept.object = object,
-            None => drop(self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() })),
+            None => self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() }),
         }
         if released {
             self.remove(key);

@@ -148,7 +148,7 @@ impl Dolt {
         let Some(server) = self.servers.get_mut(name) else { return Answer::Lost };
         let there = self.volumes.get_mut(&server.volume).is_some_and(|volume| volume.databases.remove(database).is_some());
         if there {
-            server.hooks.retain(|place, _| place.0 != database);
+            server.hooks.forget(database);
             let life = server.life;
             for peer in server.peers.clone() {
                 let drop = Later::Drop { server: name.into(), life, database: database.into(), peer };
@@ -167,7 +167,7 @@ impl Dolt {
         }
         if self.answers(name) && self.contact(name, peer).is_ok() {
             let Some(server) = self.servers.get_mut(peer) else { return };
-            server.hooks.retain(|place, _| place.0 != database);
+            server.hooks.forget(database);
             if let Some(volume) = self.volumes.get_mut(&server.volume) {
                 volume.databases.remove(database);
             }

@@ -7,6 +7,7 @@ mod accounts;
 mod copies;
 mod databases;
 mod disk;
+mod hooks;
 mod replicate;
 mod role;
 mod select;
@@ -18,7 +19,8 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use self::{accounts::stored, sql::hash};
+use self::hooks::{Hook, Hooks};
+pub(crate) use self::{accounts::stored, hooks::Place, sql::hash};
 pub use self::{
     accounts::{Account, Name},
     copies::Copied,
@@ -85,20 +87,6 @@ impl Config {
     }
 }
 
-/// What a primary knows of one database on one standby.
-#[derive(Debug, Clone, Default)]
-struct Hook {
-    /// What was sent last.
-    pushed: Option<Arc<Content>>,
-    /// Not before this time again.
-    next_try: u64,
-    /// Failures in a row.
-    failures: u32,
-    /// When it last succeeded.
-    last_success: Option<u64>,
-    error: Option<String>,
-}
-
 /// A primary that is about to step down.
 #[derive(Debug, Clone)]
 struct Transition {
@@ -119,7 +107,7 @@ struct Server {
     read_only: bool,
     alone: bool,
     frozen: bool,
-    hooks: BTreeMap<Place, Hook>,
+    hooks: Hooks,
     transition: Option<Transition>,
     /// A number of its own for each life, so that what was meant for an earlier one finds nobody.
     life: u64,
@@ -135,13 +123,15 @@ impl Volume {
 }
 
 impl Server {
+    /// Role and epoch, in a cluster.
+    fn state(&self, volumes: &BTreeMap<String, Volume>) -> Option<(Role, u64)> {
+        if self.alone { None } else { volumes.get(&self.volume)?.state }
+    }
+
     fn takes_writes(&self, volumes: &BTreeMap<String, Volume>) -> bool {
         !self.frozen && !self.read_only && (self.alone || volumes.get(&self.volume).is_some_and(Volume::leads))
     }
 }
-
-/// Where a primary sends: a database and a standby.
-pub(crate) type Place = Arc<(String, String)>;
 
 /// Something that happens by itself, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +192,8 @@ pub struct Dolt {
     cut: BTreeSet<(String, String)>,
     lives: u64,
     made: u64,
+    /// How often a server has come or gone, stood still or gone on, begun or ceased to take writes.
+    turns: u64,
     transitions: u64,
     stepped: BTreeMap<u64, Stepped>,
     /// Tries to step down whose connections have been ended.
@@ -223,6 +215,7 @@ impl Dolt {
             cut: BTreeSet::new(),
             lives: 0,
             made: 0,
+            turns: 0,
             transitions: 0,
             stepped: BTreeMap::new(),
             unheard: BTreeSet::new(),
@@ -257,7 +250,7 @@ impl Dolt {
             read_only: role != Role::Primary,
             alone: false,
             frozen: false,
-            hooks: BTreeMap::new(),
+            hooks: Hooks::default(),
             transition: None,
             life: self.lives,
             connections: 0,
@@ -268,6 +261,7 @@ impl Dolt {
             }
         }
         self.servers.insert(name.into(), server);
+        self.turns += 1;
         self.later.plan(self.now + TICK, Later::Tick { server: name.into(), life: self.lives });
         if role == Role::Primary {
             self.push_all(name);
@@ -283,17 +277,19 @@ impl Dolt {
             read_only: false,
             alone: true,
             frozen: false,
-            hooks: BTreeMap::new(),
+            hooks: Hooks::default(),
             transition: None,
             life: self.lives,
             connections: 0,
         };
         self.servers.insert(name.into(), server);
+        self.turns += 1;
     }
 
     /// Ends a server. Its volume stays.
     pub fn stop(&mut self, name: &str) {
         let Some(server) = self.servers.remove(name) else { return };
+        self.turns += 1;
         if let Some(transition) = server.transition {
             self.stepped.insert(transition.id, Err("the server ended".into()));
         }
@@ -306,6 +302,7 @@ impl Dolt {
     pub fn freeze(&mut self, name: &str, frozen: bool) {
         let Some(server) = self.servers.get_mut(name) else { return };
         server.frozen = frozen;
+        self.turns += 1;
         let (life, tick) = (server.life, Later::Tick { server: name.into(), life: server.life });
         if !frozen {
             // What came due in the meantime.
@@ -328,6 +325,7 @@ impl Dolt {
     /// Empties a volume.
     pub fn wipe(&mut self, volume: &str) {
         self.volumes.remove(volume);
+        self.turns += 1;
         self.wipe_copies(volume);
     }
 
@@ -350,8 +348,7 @@ impl Dolt {
 
     /// Role and epoch of a running server in a cluster.
     pub fn state(&self, name: &str) -> Option<(Role, u64)> {
-        let server = self.servers.get(name).filter(|server| !server.alone)?;
-        self.volumes.get(&server.volume)?.state
+        self.servers.get(name)?.state(&self.volumes)
     }
 
     /// The servers that a running server knows.
@@ -379,9 +376,9 @@ impl Dolt {
         self.servers.keys()
     }
 
-    /// Which servers run, in order: which life of each, whether it answers, and whether it takes writes.
-    pub(crate) fn presence(&self) -> impl Iterator<Item = (u64, bool, bool)> {
-        self.servers.values().map(|server| (server.life, !server.frozen, server.takes_writes(&self.volumes)))
+    /// A number that stays the same as long as no server comes or goes, stands still or goes on, and none begins or ceases to take writes.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
     }
 
     /// A number that changes when a server's connections are ended, by itself or with it.
@@ -440,14 +437,14 @@ impl Dolt {
         }
     }
 
-    /// What happens next by itself, and when.
-    pub fn next(&self) -> Option<u64> {
-        self.later.first().map(|(at, _)| at)
+    /// When something happens by itself; where nothing does, later than any time.
+    pub fn next(&self) -> u64 {
+        self.later.first().0
     }
 
     /// Lets happen what is due.
     pub fn step(&mut self) {
-        while self.next().is_some_and(|at| at <= self.now)
+        while self.next() <= self.now
             && let Some(later) = self.later.pop()
         {
             match later {
@@ -466,8 +463,8 @@ impl Dolt {
     }
 
     /// Whether something can pass between two servers.
-    fn connected(&self, a: &str, b: &str) -> bool {
-        (self.cut.is_empty() || !self.cut.contains(&(a.to_owned(), b.to_owned()))) && self.answers(a) && self.answers(b)
+    fn connected(&self, (a, one): (&str, &Server), (b, other): (&str, &Server)) -> bool {
+        !one.frozen && !other.frozen && (self.cut.is_empty() || !self.cut.contains(&(a.to_owned(), b.to_owned())))
     }
 
     /// What is in a database of a server.

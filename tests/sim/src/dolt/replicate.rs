@@ -5,13 +5,6 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Content, Dolt, Hook, Later, Place, Role, SYSTEM, Server, TICK, accounts::ACCOUNTS, disk::NO_SPACE};
 
-impl Hook {
-    /// Whether the standby was given all that the primary has. `content` is none for a system database in which nothing was ever written.
-    pub(super) fn is_caught_up(&self, content: Option<&Arc<Content>>) -> bool {
-        self.pushed.as_ref().is_some_and(|pushed| content.is_none_or(|content| content == pushed))
-    }
-}
-
 impl Server {
     /// A standby notes when it heard of a database, towards each of the others: it does not say from whom.
     fn heard(&mut self, database: &str, now: u64) {
@@ -22,7 +15,9 @@ impl Server {
         }
         if !is_known {
             let hook = Hook { last_success: Some(now), ..Hook::default() };
-            self.hooks.extend(self.peers.iter().map(|peer| (Arc::new((database.to_owned(), peer.clone())), hook.clone())));
+            for peer in &self.peers {
+                self.hooks.insert(Arc::new((database.to_owned(), peer.clone())), hook.clone());
+            }
         }
     }
 }
@@ -31,7 +26,7 @@ impl Dolt {
     /// A new primary sends everything to everybody.
     pub(super) fn push_all(&mut self, name: &str) {
         let Some(server) = self.servers.get(name) else { return };
-        let (life, places): (u64, Vec<_>) = (server.life, server.hooks.keys().cloned().collect());
+        let (life, places): (u64, Vec<_>) = (server.life, server.hooks.places().cloned().collect());
         for place in places {
             let delay = self.rng.within(2..60);
             self.later.plan(self.now + delay, Later::Push { server: name.into(), life, place });
@@ -124,7 +119,7 @@ impl Dolt {
         let databases = self.databases(name);
         let mut behind = Vec::new();
         let mut caught_up = BTreeSet::new();
-        for (place, hook) in &server.hooks {
+        for (place, hook) in server.hooks.iter() {
             let (database, peer) = &**place;
             if !hook.is_caught_up(databases.get(database)) {
                 if hook.next_try <= self.now {

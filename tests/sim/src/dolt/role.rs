@@ -95,6 +95,7 @@ impl Dolt {
         let server = self.servers.get_mut(name).ok_or("no such server")?;
         server.read_only = true;
         server.connections += 1;
+        self.turns += 1;
         if let Some(first) = &server.transition {
             // The second try fails, gives the writes back, and ends the first one's connection, while the first goes on.
             server.read_only = began_as.0 != Role::Primary;
@@ -128,7 +129,7 @@ impl Dolt {
         let nobody = self.state(name).is_none_or(|(role, _)| role != Role::Primary);
         let Some(server) = self.servers.get_mut(name) else { return };
         let Some(transition) = &mut server.transition else { return };
-        for (place, hook) in &server.hooks {
+        for (place, hook) in server.hooks.iter() {
             if nobody || hook.is_caught_up(databases.get(&place.0)) {
                 transition.caught_up.insert(place.clone());
             }
@@ -148,12 +149,13 @@ impl Dolt {
         let Some(now_is) = self.state(name) else { return };
         let Some(server) = self.servers.get_mut(name) else { return };
         let Some(transition) = server.transition.take() else { return };
-        let outcome = transition.outcome(server.hooks.keys().cloned().collect(), now_is);
+        let outcome = transition.outcome(server.hooks.places().cloned().collect(), now_is);
         match &outcome {
             Ok(_) => self.set(name, Role::Standby, transition.epoch),
             Err(_) => {
                 server.read_only = now_is.0 != Role::Primary;
                 server.connections += 1;
+                self.turns += 1;
             }
         }
         self.stepped.insert(transition.id, outcome);
@@ -173,7 +175,8 @@ impl Dolt {
         }
         server.read_only = role != Role::Primary;
         server.connections += 1;
-        server.hooks.values_mut().for_each(|hook| *hook = Hook::default());
+        self.turns += 1;
+        server.hooks.iter_mut().for_each(|(_, hook)| *hook = Hook::default());
         if role == Role::Primary {
             self.push_all(name);
         }
@@ -185,23 +188,24 @@ impl Dolt {
     /// Roles are looked at before names are: a server follows a later epoch of one that its configuration does not know, takes nothing from it,
     /// and does not tell it what it is itself.
     pub(super) fn contact(&mut self, from: &str, to: &str) -> Result<(), String> {
-        let (Some((from_role, from_epoch)), Some((role, epoch)), true) = (self.state(from), self.state(to), self.connected(from, to))
-        else {
+        let ends = self.servers.get(from).zip(self.servers.get(to)).filter(|ends| self.connected((from, ends.0), (to, ends.1)));
+        let states = ends.and_then(|(sender, receiver)| sender.state(&self.volumes).zip(receiver.state(&self.volumes)));
+        let (Some((_, receiver)), Some(((from_role, from_epoch), (mut role, mut epoch)))) = (ends, states) else {
             return Err("rpc error: code = Unavailable desc = no connection".into());
         };
+        let is_known = receiver.peers.iter().any(|peer| peer == from);
         if from_role != Role::Primary {
             return Err("rpc error: code = FailedPrecondition desc = this server is not currently replicating".into());
         }
-        if from_epoch == epoch && role == Role::Primary {
-            self.set(to, Role::Broken, epoch);
-        } else if from_epoch > epoch {
-            self.set(to, Role::Standby, from_epoch);
+        let meets_another = from_epoch == epoch && role == Role::Primary;
+        if meets_another || from_epoch > epoch {
+            self.set(to, if meets_another { Role::Broken } else { Role::Standby }, from_epoch);
+            (role, epoch) = self.state(to).unwrap_or((role, epoch));
         }
         // Roles are looked at before keys: one that it does not know by its configuration can make it step down, and is told nothing for that.
-        if !self.servers.get(to).is_some_and(|server| server.peers.iter().any(|peer| peer == from)) {
+        if !is_known {
             return Err("rpc error: code = Unauthenticated desc = unauthenticated".into());
         }
-        let (role, epoch) = self.state(to).unwrap_or((role, epoch));
         match role {
             Role::Primary if epoch == from_epoch => self.set(from, Role::Broken, epoch),
             Role::Primary if epoch > from_epoch => self.set(from, Role::Standby, epoch),
@@ -246,5 +250,39 @@ impl Transition {
             ));
         }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dolt::Config;
+
+    #[test]
+    fn whoever_begins_or_ceases_to_answer_or_take_writes_takes_a_turn() {
+        let mut dolt = Dolt::new(1);
+        let config = |peer: &str, role: Role| Config { peers: vec![peer.into()], bootstrap_role: role, bootstrap_epoch: 1, alone: false };
+        let changes: [&dyn Fn(&mut Dolt); 11] = [
+            &|dolt| dolt.start("a", "on-a", &config("b", Role::Primary)),
+            &|dolt| dolt.start("b", "on-b", &config("a", Role::Standby)),
+            &|dolt| dolt.freeze("a", true),
+            &|dolt| dolt.freeze("a", false),
+            // It waits for its standby in vain, and gives up.
+            &|dolt| drop(dolt.step_down("a", 2, 1)),
+            &|dolt| dolt.on_give_up("a", 1),
+            &|dolt| drop(dolt.assume("b", "primary", 3)),
+            // It meets one of a later epoch.
+            &|dolt| drop(dolt.contact("b", "a")),
+            &|dolt| dolt.wipe("on-b"),
+            &|dolt| dolt.stop("b"),
+            &|dolt| dolt.start("b", "on-b", &Config { alone: true, ..Config::default() }),
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            let seen = |dolt: &Dolt| ["a", "b"].map(|name| (dolt.answers(name), dolt.takes_writes(name)));
+            let before = (seen(&dolt), dolt.turns());
+            change(&mut dolt);
+            assert_ne!(seen(&dolt), before.0, "change {at} is one");
+            assert_ne!(dolt.turns(), before.1, "change {at} is a turn");
+        }
     }
 }

@@ -120,16 +120,16 @@ fn databases_in(status: &[Row]) -> BTreeSet<String> {
 
 /// A server's role, its epoch, and its volume; with more words, when it had its last sign from a primary.
 fn standing(dolt: &Dolt, server: &str, rest: &str) -> Result<Answer, Option<Answer>> {
-    let mut cells = Vec::new();
-    for name in ["@@global.dolt_cluster_role", "@@global.dolt_cluster_role_epoch", "@@global.server_uuid"] {
-        cells.push(scalar(dolt, server, None, name)?);
-    }
+    let Some((role, epoch)) = dolt.state(server) else {
+        return Err(scalar(dolt, server, None, "@@global.dolt_cluster_role").err().flatten());
+    };
+    let mut cells = vec![Value::Text(role.to_string()), epoch_of(epoch), uuid(dolt, server)];
     match rest.strip_prefix(", (").and_then(|rest| rest.strip_suffix(')')) {
         Some(LAST_SIGN) => cells.push(last_sign(dolt, server)),
         None if rest.is_empty() => {}
         _ => return Err(None),
     }
-    let columns = (0..cells.len()).map(|column| column.to_string()).collect();
+    let columns = ["role", "epoch", "uuid", "last"].into_iter().take(cells.len()).map(ToOwned::to_owned).collect();
     Ok(Answer::Rows(Rows { columns, rows: vec![cells] }))
 }
 
@@ -138,6 +138,15 @@ fn role_file((role, epoch): (Role, u64)) -> Value {
     let file =
         json!({"sqlserver.cluster.dolt_cluster_role": role.to_string(), "sqlserver.cluster.dolt_cluster_role_epoch": epoch.to_string()});
     Value::Text(file.to_string())
+}
+
+fn epoch_of(epoch: u64) -> Value {
+    Value::Signed(i64::try_from(epoch).unwrap_or_default())
+}
+
+/// What a server calls its volume.
+fn uuid(dolt: &Dolt, server: &str) -> Value {
+    dolt.volume_id(server).map_or(Value::Null, |id| Value::Text(format!("volume-{id}")))
 }
 
 /// A variable, a function or a number. Otherwise the server's error, or none for what the model does not know.
@@ -152,8 +161,8 @@ fn scalar(dolt: &Dolt, server: &str, database: Option<&str>, column: &str) -> Re
     };
     Ok(match column.to_ascii_lowercase().as_str() {
         "@@global.dolt_cluster_role" => Value::Text(role.to_string()),
-        "@@global.dolt_cluster_role_epoch" => Value::Signed(i64::try_from(epoch).unwrap_or_default()),
-        "@@global.server_uuid" => dolt.volume_id(server).map_or(Value::Null, |id| Value::Text(format!("volume-{id}"))),
+        "@@global.dolt_cluster_role_epoch" => epoch_of(epoch),
+        "@@global.server_uuid" => uuid(dolt, server),
         "@@hostname" => Value::Text(server.to_owned()),
         "current_user()" => Value::Text("admin@%".into()),
         "active_branch()" => Value::Text("main".into()),

@@ -17,15 +17,19 @@ use crate::world::{Event, World};
 /// Who makes volumes and snapshots of them.
 pub(crate) const DRIVER: &str = "csi.example.com";
 
+/// The kinds of what controllers look at: a change of anything else is none of their business.
+pub(crate) const LOOKED_AT: [&str; 5] = ["Pod", "StatefulSet", "PersistentVolumeClaim", "Service", "VolumeSnapshot"];
+
 impl World {
     /// All controllers look at everything once.
     pub(crate) fn run_controllers(&mut self) {
-        self.api.collect();
-        self.run_stateful_sets();
-        self.run_kubelets();
-        self.run_volume_snapshots();
-        let endpoints = self.endpoints();
-        if endpoints != self.proxied {
+        if self.api.collect() | std::mem::take(&mut self.concerns_controllers) {
+            self.run_stateful_sets();
+            self.run_kubelets();
+            self.run_volume_snapshots();
+            self.served = self.endpoints();
+        }
+        if self.served != self.proxied {
             let delay = self.wait(20..250);
             self.after(delay, Event::Proxy);
         }

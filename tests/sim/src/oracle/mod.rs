@@ -398,8 +398,12 @@ impl World {
     }
 
     fn condition(&self, kind: &str) -> Option<&Json> {
-        let (_, body) = self.doltdb()?;
-        body["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == kind)
+        self.conditions().iter().find(|c| c["type"] == kind)
+    }
+
+    /// The conditions of the DoltDB.
+    fn conditions(&self) -> &[Json] {
+        self.doltdb().and_then(|(_, body)| body["status"]["conditions"].as_array()).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -32,7 +32,8 @@ impl World {
         }
         let unsettled = self.unsettled();
         // What a standby has lost with its volume comes back with the next write: somebody does write.
-        if unsettled.is_some() && self.doltdb().is_some_and(|(_, body)| body["status"].to_string().contains("has lost its volume")) {
+        let says_so = |condition: &Value| condition["message"].as_str().is_some_and(|message| message.contains("has lost its volume"));
+        if unsettled.is_some() && self.conditions().iter().any(says_so) {
             self.dolt.touch_all();
         }
         let effects = self.faults.effects;
