@@ -24,7 +24,7 @@ use host::{
     settings::Limits,
 };
 
-use crate::gateway::Sim;
+use crate::moment::Sim;
 
 /// A reconciler, as a component, in a simulated world.
 pub(crate) struct Component {

@@ -19,8 +19,9 @@ use tokio::task::JoinHandle;
 
 use crate::{
     component::Component,
-    gateway::{Sim, SimGateway},
+    gateway::SimGateway,
     lease::Candidate,
+    moment::Sim,
     native::{Function, Native, Seat},
     run::Options,
 };

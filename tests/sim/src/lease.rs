@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     cache::Cache,
-    gateway::Sim,
+    moment::Sim,
     world::{Event, World},
 };
 

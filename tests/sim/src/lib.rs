@@ -16,6 +16,7 @@ mod gateway;
 mod host;
 mod kube;
 mod lease;
+mod moment;
 mod mutant;
 mod name;
 mod native;
@@ -24,6 +25,7 @@ mod rng;
 mod run;
 mod scenario;
 mod schedule;
+mod statements;
 mod timeline;
 mod world;
 

@@ -25,7 +25,7 @@ use sdk::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::gateway::Sim;
+use crate::moment::Sim;
 
 /// A reconciler's function.
 pub(crate) type Function = fn(&dyn World, &Request) -> Result<Plan, Failure>;

@@ -6,9 +6,9 @@ use tokio::time::sleep_until;
 
 use crate::{
     cache::Cache,
-    gateway::{Sim, time_goes_on},
     host::{Configuration, Host},
     lease::Candidate,
+    moment::{Sim, time_goes_on},
     mutant::Mutant,
     oracle::Violation,
     schedule::Schedule,
