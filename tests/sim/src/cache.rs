@@ -26,7 +26,7 @@ pub(crate) struct Cache {
 }
 
 /// What is known of an object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Known {
     version: u64,
     /// None where it is known to be gone.
@@ -71,8 +71,7 @@ impl Cache {
         let labels = [labels(before.and_then(|known| known.object.as_ref())), labels(change.object.as_ref())];
         self.revision += 1;
         self.news.push(Wake { object: change.key.clone(), labels });
-        let known =
-            Known { version: change.version, object: change.object.clone(), views: Vec::new(), fingerprints: [None; 2], digests: None };
+        let known = Known { version: change.version, object: change.object.clone(), ..Known::default() };
         self.objects.insert(change.key.clone(), known);
     }
 
@@ -121,9 +120,11 @@ impl Cache {
     pub(crate) fn secret(&mut self, namespace: &str, name: &str) -> Option<Vec<SecretDigest>> {
         let Known { object: Some(object), digests, .. } = self.objects.get_mut(&key("v1", "Secret", namespace, name))? else { return None };
         let digest = |value: &Value| hash(("digest", value.as_str().unwrap_or_default()));
-        let values = || object.body["data"].as_object().into_iter().flatten();
-        let found = || values().map(|(key, value)| SecretDigest { key: key.clone(), digest: digest(value) }).collect();
-        Some(digests.get_or_insert_with(found).clone())
+        let all = || {
+            let values = object.body["data"].as_object().into_iter().flatten();
+            values.map(|(key, value)| SecretDigest { key: key.clone(), digest: digest(value) }).collect()
+        };
+        Some(digests.get_or_insert_with(all).clone())
     }
 
     /// The value of a key of a Secret.

@@ -50,6 +50,7 @@ impl Statements {
         late
     }
 
+    /// What the host sends has its way.
     pub(crate) async fn travel(&self) {
         self.late(false).await;
         self.late(true).await;

@@ -144,8 +144,8 @@ pub(crate) struct World {
     cut: BTreeSet<(String, String)>,
     /// How often a path was opened or closed.
     cuts: u64,
-    /// The same, and [`Dolt::turns`], when it was last noted who is within reach.
-    noted: (u64, u64),
+    /// The same, and which servers there were, when it was last noted who is within reach.
+    noted: (u64, Vec<(u64, bool, bool)>),
     /// Changes for which a [`Event::Watch`] has been planned, and when the last of them is.
     watched: (usize, u64),
     /// The revision of each StatefulSet by its uid, with the generation that it is of.
@@ -196,7 +196,7 @@ impl World {
             agenda: Agenda::default(),
             cut: BTreeSet::new(),
             cuts: 0,
-            noted: (0, 0),
+            noted: (0, Vec::new()),
             watched: (0, 0),
             revisions: BTreeMap::new(),
             controllers_due: false,
@@ -306,10 +306,10 @@ impl World {
 
     /// Since when each server is within reach, and takes writes. This is after each event, and seldom anything new.
     fn note_who_is_there(&mut self) {
-        let now = (self.cuts, self.dolt.turns());
-        if std::mem::replace(&mut self.noted, now) == now {
+        if self.noted.0 == self.cuts && self.noted.1.iter().copied().eq(self.dolt.presence()) {
             return;
         }
+        self.noted = (self.cuts, self.dolt.presence().collect());
         let Self { dolt, cut, reachable, reached, writable, now, .. } = self;
         let is_cut = |pod: &String| !cut.is_empty() && cut.contains(&(HOST.to_owned(), pod.clone()));
         let within_reach = |pod: &String| dolt.answers(pod) && !is_cut(pod);

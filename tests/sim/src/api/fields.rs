@@ -64,20 +64,18 @@ pub(super) fn remove_absent(body: &mut Value, before: &Value, now: &Value, other
 pub(super) fn are_the_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one.iter().zip(other).all(|((name, value), (other_name, other))| {
-                    name == other_name
-                        && match (value.as_array(), other.as_array()) {
-                            (Some(one), Some(other)) if name == "conditions" => {
-                                one.iter().map(|c| &c["type"]).eq(other.iter().map(|c| &c["type"]))
-                            }
-                            _ => are_the_same(value, other),
-                        }
-                })
+            let is_the_same =
+                |name: &str, one, other| if name == "conditions" { types(one).eq(types(other)) } else { are_the_same(one, other) };
+            one.keys().eq(other.keys()) && one.iter().zip(other.values()).all(|((name, one), other)| is_the_same(name, one, other))
         }
         (Value::Object(_), _) | (_, Value::Object(_)) => false,
         _ => true,
     }
+}
+
+/// The types of conditions, in order.
+fn types(conditions: &Value) -> impl Iterator<Item = &Value> {
+    conditions.as_array().into_iter().flatten().map(|condition| &condition["type"])
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 mod effects;
 mod fields;
-mod objects;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,8 +16,6 @@ use host::{
     gateway::ObjectKey,
 };
 use serde_json::{Value, json};
-
-use self::objects::Objects;
 
 /// What every deleted object that is still there has.
 const DELETED_AT: &str = "2026-01-01T00:00:00Z";
@@ -61,7 +58,7 @@ struct Applied {
 /// The objects.
 #[derive(Debug, Clone, Default)]
 pub struct Api {
-    objects: Objects,
+    objects: BTreeMap<ObjectKey, Kept>,
     version: u64,
     uids: u64,
     /// The time on its clock, for what is made by an apply.
@@ -100,7 +97,7 @@ impl Api {
 
     /// Objects of a kind, by namespace and name.
     pub(crate) fn all(&self, kind: &str) -> impl Iterator<Item = (&ObjectKey, &Arc<Stored>)> {
-        self.objects.of_kind(kind).map(|(key, kept)| (key, &kept.object))
+        self.objects.iter().filter(move |(key, _)| key.kind == kind).map(|(key, kept)| (key, &kept.object))
     }
 
     /// The number of changes so far.
@@ -141,18 +138,18 @@ impl Api {
     pub fn create(&mut self, mut body: Value, at: u64) -> bool {
         body["metadata"]["creationTimestamp"] = sdk::rfc3339(at).into();
         let key = key_of(&body);
-        self.objects.get(&key).is_none() && self.commit(&key, body)
+        !self.objects.contains_key(&key) && self.commit(&key, body)
     }
 
     /// Server-side apply, forced, of an object or of a part of it. Gives whether anything changed.
     pub(crate) fn apply(&mut self, manager: &str, key: &ObjectKey, uid: &str, text: &str, part: &'static str) -> Result<bool, Refusal> {
         let there = self.objects.get(key);
         let place = (manager.to_owned(), part);
-        let is_there_already = |kept: &Kept| {
-            let is_same = |before: &Applied| before.version == kept.object.version() && *before.text == *text;
-            (uid.is_empty() || uid == kept.object.header.uid) && kept.applied.get(&place).is_some_and(is_same)
+        let before = there.and_then(|kept| kept.applied.get(&place));
+        let is_there_already = |(kept, before): (&Kept, &Applied)| {
+            (uid.is_empty() || uid == kept.object.header.uid) && before.version == kept.object.version() && *before.text == *text
         };
-        if there.is_some_and(is_there_already) {
+        if there.zip(before).is_some_and(is_there_already) {
             return Ok(false);
         }
         let mut body: Value = serde_json::from_str(text).map_err(|error| invalid(key, &error.to_string()))?;
@@ -173,7 +170,6 @@ impl Api {
             Some(kept) if !uid.is_empty() && kept.object.header.uid != uid => return Err(invalid(key, "the uid is another")),
             Some(kept) => kept.object.body.clone(),
         };
-        let before = there.and_then(|kept| kept.applied.get(&place));
         let owned_before = before.is_some_and(|before| fields::are_the_same(&before.fields, &body));
         if let Some(before) = before.filter(|_| !owned_before) {
             let others: Vec<&Value> =
@@ -303,14 +299,13 @@ impl Api {
         if !std::mem::take(&mut self.orphans) {
             return false;
         }
-        let uids: std::collections::BTreeSet<&str> = self.objects.iter().map(|(_, kept)| kept.object.header.uid.as_str()).collect();
-        let mut orphans: Vec<ObjectKey> = self
+        let uids: std::collections::BTreeSet<&str> = self.objects.values().map(|kept| kept.object.header.uid.as_str()).collect();
+        let orphans: Vec<ObjectKey> = self
             .objects
             .iter()
             .filter(|(_, kept)| !kept.object.header.deleting && controller(&kept.object.body).is_some_and(|owner| !uids.contains(owner)))
             .map(|(key, _)| key.clone())
             .collect();
-        orphans.sort_unstable();
         orphans.iter().filter(|key| self.delete(key, None)).count() > 0
     }
 
@@ -353,7 +348,7 @@ impl Api {
         self.history.push_back(Change { version: self.version, key: key.clone(), object: Some(object.clone()), is_new: before.is_none() });
         match self.objects.get_mut(key) {
             Some(kept) => kept.object = object,
-            None => self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() }),
+            None => drop(self.objects.insert(key.clone(), Kept { object, applied: BTreeMap::new() })),
         }
         if released {
             self.remove(key);

@@ -44,7 +44,7 @@ impl Hooks {
         self.find(place).map(|at| &self.0[at].1)
     }
 
-    /// Whoever looks for a place has most often got it from here.
+    /// Which one is of a place. Whoever looks for it has most often got the place from here.
     fn find(&self, place: &Place) -> Option<usize> {
         let is_it = |(other, _): &(Place, Hook)| Arc::ptr_eq(other, place);
         self.0.iter().position(is_it).or_else(|| self.search(place).ok())

@@ -192,8 +192,6 @@ pub struct Dolt {
     cut: BTreeSet<(String, String)>,
     lives: u64,
     made: u64,
-    /// How often a server has come or gone, stood still or gone on, begun or ceased to take writes.
-    turns: u64,
     transitions: u64,
     stepped: BTreeMap<u64, Stepped>,
     /// Tries to step down whose connections have been ended.
@@ -215,7 +213,6 @@ impl Dolt {
             cut: BTreeSet::new(),
             lives: 0,
             made: 0,
-            turns: 0,
             transitions: 0,
             stepped: BTreeMap::new(),
             unheard: BTreeSet::new(),
@@ -261,7 +258,6 @@ impl Dolt {
             }
         }
         self.servers.insert(name.into(), server);
-        self.turns += 1;
         self.later.plan(self.now + TICK, Later::Tick { server: name.into(), life: self.lives });
         if role == Role::Primary {
             self.push_all(name);
@@ -283,13 +279,11 @@ impl Dolt {
             connections: 0,
         };
         self.servers.insert(name.into(), server);
-        self.turns += 1;
     }
 
     /// Ends a server. Its volume stays.
     pub fn stop(&mut self, name: &str) {
         let Some(server) = self.servers.remove(name) else { return };
-        self.turns += 1;
         if let Some(transition) = server.transition {
             self.stepped.insert(transition.id, Err("the server ended".into()));
         }
@@ -302,7 +296,6 @@ impl Dolt {
     pub fn freeze(&mut self, name: &str, frozen: bool) {
         let Some(server) = self.servers.get_mut(name) else { return };
         server.frozen = frozen;
-        self.turns += 1;
         let (life, tick) = (server.life, Later::Tick { server: name.into(), life: server.life });
         if !frozen {
             // What came due in the meantime.
@@ -325,7 +318,6 @@ impl Dolt {
     /// Empties a volume.
     pub fn wipe(&mut self, volume: &str) {
         self.volumes.remove(volume);
-        self.turns += 1;
         self.wipe_copies(volume);
     }
 
@@ -376,9 +368,9 @@ impl Dolt {
         self.servers.keys()
     }
 
-    /// A number that stays the same as long as no server comes or goes, stands still or goes on, and none begins or ceases to take writes.
-    pub(crate) fn turns(&self) -> u64 {
-        self.turns
+    /// Which servers run, in order: which life of each, whether it answers, and whether it takes writes.
+    pub(crate) fn presence(&self) -> impl Iterator<Item = (u64, bool, bool)> {
+        self.servers.values().map(|server| (server.life, !server.frozen, server.takes_writes(&self.volumes)))
     }
 
     /// A number that changes when a server's connections are ended, by itself or with it.

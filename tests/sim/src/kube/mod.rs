@@ -21,7 +21,7 @@ pub(crate) const DRIVER: &str = "csi.example.com";
 pub(crate) const LOOKED_AT: [&str; 5] = ["Pod", "StatefulSet", "PersistentVolumeClaim", "Service", "VolumeSnapshot"];
 
 impl World {
-    /// All controllers look at everything once.
+    /// All controllers look at everything once, where anything that is of concern to them has changed.
     pub(crate) fn run_controllers(&mut self) {
         if self.api.collect() | std::mem::take(&mut self.concerns_controllers) {
             self.run_stateful_sets();
